@@ -113,7 +113,7 @@ class FailedPrecondition(WharfieError):
 
 
 class PermissionDenied(WharfieError):
-    """This peer may not do that."""
+    """The peer may not do that."""
 
     code = Code.PERMISSION_DENIED
 

@@ -90,7 +90,8 @@ class Write(Message, frozen=True, kw_only=True):
 
 class Commit(Message, frozen=True, kw_only=True):
     """`content.commit`: verify size and digest, sync, rename, register. `failed_precondition` when they differ; then
-    the ingest stays and can be resumed or aborted. `already_exists` when the blob was there (the ingest is dropped)."""
+    the ingest stays and can be resumed or aborted. `already_exists` when the blob was there (the ingest is dropped).
+    """
 
     ref: str
     size: int = 0

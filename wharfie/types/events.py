@@ -1,7 +1,7 @@
 """Events: what happened, in order, with a number.
 
-The daemon keeps the newest events on disk. A subscriber that comes back asks for those after the last number it saw; when
-some of them are gone it gets a `gap` item first, never silence.
+The daemon keeps the newest events on disk. A subscriber that comes back asks for those after the last number it saw;
+when some of them are gone it gets a `gap` item first, never silence.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from wharfie.types.images import Image
 class Import(Message, frozen=True, kw_only=True):
     """`transfer.import`: an OCI layout or docker archive (tar, compressed or not).
 
-    Exactly one of `path` (a file or FIFO that the daemon can open) and `ref` (an ingest of `content.write`, consumed) is
-    given. Each blob is verified against its digest; an image is named only when all of it is there.
+    Exactly one of `path` (a file or FIFO that the daemon can open) and `ref` (an ingest of `content.write`, consumed)
+    is given. Each blob is verified against its digest; an image is named only when all of it is there.
 
     Args:
         base_name: names for images whose annotation is only a tag become `base_name:tag`.
@@ -34,7 +34,7 @@ class Import(Message, frozen=True, kw_only=True):
 
 
 class Progress(Message, frozen=True, kw_only=True):
-    """An item: `event` is `importing, blob, unpacking, unpacked, saved`; `name` a digest or image; bytes done of total."""
+    """An item: `event` is `importing, blob, unpacking, unpacked, saved`; `name` a digest or image; bytes done."""
 
     event: str
     name: str = ""
