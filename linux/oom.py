@@ -7,10 +7,12 @@ read.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
 from types import TracebackType
+from typing import Self
 
 from linux import cgroups
 from linux.syscall import check, libc
@@ -40,7 +42,8 @@ class OomWatch:
     """Tells when the kernel kills for want of memory in one group; a context manager that closes its descriptor.
 
     Wait on `fileno()` for reading, then ask `read_count()`. The descriptor also becomes readable when the
-    group is removed, and may do so without a kill: only a count that has grown means one.
+    group is removed, and may do so without a kill: only a count that has grown means one. v1 tells just before
+    it kills, so ask once more when a process of the group has ended.
     """
 
     def __init__(self, fd: int, path: str, *, key: str = "oom_kill") -> None:
@@ -102,12 +105,10 @@ class OomWatch:
 
         After the group's removal: the last count that was read. Never blocks.
         """
-        try:
-            # Before the count: what happens after it makes the descriptor readable again.
+        # Drained before the count is read: what happens after that makes the descriptor readable again.
+        with contextlib.suppress(BlockingIOError):
             while os.read(self._fd, _INOTIFY_BUFFER_SIZE):
                 pass
-        except BlockingIOError:
-            pass
         try:
             with open(self._path, encoding="ascii") as file:
                 self._count = parse_count(file.read(), self._key)
@@ -122,7 +123,7 @@ class OomWatch:
             os.close(self._fd)
             self._fd = -1
 
-    def __enter__(self) -> OomWatch:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
