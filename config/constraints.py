@@ -6,7 +6,7 @@ import os.path
 from collections.abc import Iterator
 
 from config.error import shown
-from config.paths import Paths
+from config.paths import SHIM_SOCKET_NAME_BYTES, Paths
 from config.settings import Settings
 
 # sockaddr_un.sun_path has 108 bytes, and the last one is NUL (unix(7)).
@@ -43,8 +43,8 @@ def _directories(settings: Settings) -> Iterator[tuple[str, str]]:
 
 def _sockets(settings: Settings) -> Iterator[tuple[str, str]]:
     paths = Paths.of(settings)
-    shim = paths.shim_socket(namespace="", group="")
-    room = SOCKET_PATH_BYTES - len(shim.removeprefix(paths.shim_sockets))
+    shim = f"{paths.shim_sockets}/{'x' * SHIM_SOCKET_NAME_BYTES}"
+    room = SOCKET_PATH_BYTES - SHIM_SOCKET_NAME_BYTES - 1
     for key, path, remedy in (
         ("router.address", paths.socket, "name a shorter path"),
         ("shim.address", shim, f"name a directory of at most {room} bytes"),

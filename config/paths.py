@@ -19,10 +19,8 @@ Owner of this module: names only. Who owns a file's content is in the design of 
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import errno
-import hashlib
 import os
 import stat
 
@@ -33,6 +31,8 @@ from config.settings import Settings
 ROOT_MODE = 0o700
 STATE_MODE = 0o711
 PRIVATE_MODE = 0o700
+
+SHIM_SOCKET_NAME_BYTES = 24
 
 
 class Paths(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,8 +90,11 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
         The name is a hash, because the whole path has to fit 107 bytes whatever the names are; the state directory
         is part of it, so that two daemons with one directory of shims do not meet.
         """
+        import base64  # only the runtime worker names shims; libcrypto is not for every process
+        import hashlib
+
         digest = hashlib.sha256(f"{self.state}\0{namespace}\0{group}".encode()).digest()
-        return f"{self.shim_sockets}/{base64.b32encode(digest[:15]).decode().lower()}"
+        return f"{self.shim_sockets}/{base64.b32encode(digest).decode()[:SHIM_SOCKET_NAME_BYTES].lower()}"
 
 
 def create_top_directories(paths: Paths) -> tuple[str, ...]:

@@ -163,7 +163,12 @@ class Supervisor(Section, frozen=True, kw_only=True):
         ),
     ] = 5
     ready_timeout_s: Annotated[
-        float, Key(_WAIT, "from a restart of a process to its ready message", reloadable=True)
+        float,
+        Key(
+            _WAIT,
+            "from fork to ready message, of a process without a timeout of its own in [timeouts]",
+            reloadable=True,
+        ),
     ] = 10.0
     backoff_first_s: Annotated[
         float, Key(_WAIT, "wait before the first restart of a process that never became ready", reloadable=True)
@@ -175,7 +180,7 @@ class Supervisor(Section, frozen=True, kw_only=True):
     backoff_jitter: Annotated[
         float,
         Key(
-            kind.number(0, 1),
+            kind.number(0, 0.99),
             "share of a wait that is random, so that processes do not restart in step",
             reloadable=True,
         ),
@@ -184,7 +189,7 @@ class Supervisor(Section, frozen=True, kw_only=True):
         float, Key(_WAIT, "a process ready for this long starts again with the first wait", reloadable=True)
     ] = 60.0
     memory_max_bytes: Annotated[
-        int, Key(kind.size(0), "memory of one worker above which it is restarted; 0: no bound", reloadable=True)
+        int, Key(kind.size(0), "memory limit of each worker's control group; 0: none", reloadable=True)
     ] = 0
     crash_reports: Annotated[
         int, Key(kind.integer(0, 10_000), "crash reports that are kept for each process", reloadable=True)

@@ -36,13 +36,12 @@ TIMEOUTS: dict[str, Timeout] = {
     "runtime.command": Timeout(60.0, "one run of the runtime's program, such as `runc create`"),
     "boot.mounts": Timeout(5.0, "unmounting what an earlier run left in the directory of temporary mounts"),
     "boot.router": Timeout(5.0, "from the fork of the router to its ready message"),
-    "boot.worker": Timeout(10.0, "from the fork of a worker to its ready message, when the daemon starts"),
+    "boot.worker": Timeout(10.0, "from the fork of a worker to its ready message"),
     "stop.router": Timeout(2.0, "from asking the router to stop to SIGKILL"),
     "stop.worker": Timeout(5.0, "from asking a worker to stop to SIGKILL"),
     "stop.job": Timeout(2.0, "from asking a job to stop to SIGKILL, when the daemon stops"),
     "job.kill": Timeout(2.0, "from SIGTERM to SIGKILL for a job that was cancelled"),
-    "hang.dump": Timeout(0.5, "from the stack dump of a process that missed its heartbeats to SIGABRT"),
-    "hang.abort": Timeout(1.0, "from SIGABRT to SIGKILL for a process that missed its heartbeats"),
+    "hang.step": Timeout(0.5, "from the stack dump of a hung process to SIGABRT, and from there to SIGKILL"),
 }
 
 
