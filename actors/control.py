@@ -27,7 +27,7 @@ FDS_MAX = 32
 IN_MEMFD = b"\xc1"
 
 
-class ControlClosed(Exception):  # noqa: N818 - the name tells what happened
+class ControlClosed(Exception):
     """The supervisor is gone: the child must exit at once (`os._exit`), whatever it was doing."""
 
 
@@ -188,6 +188,8 @@ class Down(ControlMessage, frozen=True, kw_only=True):
     name: str
     generation: int
     reason: str
+    blame: bool = True
+    """What was in flight may have killed it: a crash, an ABRT, the OOM killer; not a plain SIGKILL or a stop."""
 
 
 class SupervisorReply(ControlMessage, frozen=True, kw_only=True):
