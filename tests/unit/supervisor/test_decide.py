@@ -29,7 +29,7 @@ def spec(name: str, *depends_on: str, **fields: Any) -> ChildSpec:
     return ChildSpec(**{"id": name, "start": "m:f", "depends_on": depends_on, **fields})
 
 
-EXITS: dict[str, dict[str, int]] = {
+EXITS: dict[str, dict[str, Any]] = {
     "ok": {"code": 0},
     "error": {"code": 1},
     "signal": {"signal": SIGKILL},
@@ -262,7 +262,7 @@ def test_operator_may_stop_a_failed_child() -> None:
         (Restart.TEMPORARY, {"code": 1}, True),
     ],
 )
-def test_significant_child_ends_unit(restart: Restart, end: dict[str, int], ends: bool) -> None:
+def test_significant_child_ends_unit(restart: Restart, end: dict[str, Any], ends: bool) -> None:
     policy = Policy(spec("job", restart=restart, significant=True), spec("other"))
     policy.boot()
     policy.exit("job", **end)
