@@ -215,6 +215,18 @@ class Snapshot(Section, frozen=True, kw_only=True):
     """The file systems of containers."""
 
     snapshotter: Annotated[str, Key(kind.text(), "snapshotter that is used when a request names none")] = "overlayfs"
+    flush: Annotated[
+        str,
+        Key(
+            kind.choice("filesystem", "none"),
+            "what is written to disk before a snapshot counts as committed; none: an image unpacked just before a power"
+            " failure may lack files",
+        ),
+    ] = "filesystem"
+    mount_options: Annotated[
+        tuple[str, ...],
+        Key(kind.strings("a mount option"), "added to every overlay mount of a container"),
+    ] = ()
 
 
 class Transfer(Section, frozen=True, kw_only=True):
