@@ -3,17 +3,15 @@
 One SEQPACKET socket pair per child, one msgpack map per packet, file descriptors beside it (SCM_RIGHTS). It
 carries life and death only: readiness, beats, forks, stops, names. Requests of clients never pass here.
 
-The unions `FromChild` and `ToChild` are the protocol; the supervisor's end is `supervisor/channel.py`, with
-the same `pack` and `unpack`. A packet has to fit the socket's buffer, so a message above `PACKET_MAX_BYTES`
-travels as a memfd: the packet is then the one byte `IN_MEMFD`, which is no msgpack, and the memfd is its last
-descriptor.
+The unions `FromChild` and `ToChild` are the protocol; the supervisor's end is `supervisor/channel.py`. Packets
+are made by `linux.unixsocket`, which sends what is larger than a packet in a memory file.
 """
 
 from __future__ import annotations
 
-import array
+import gc
 import logging
-import os
+import select
 import signal
 import socket
 from collections.abc import Sequence
@@ -22,9 +20,7 @@ from typing import Any, Self
 
 import msgspec
 
-PACKET_MAX_BYTES = 96 * 1024
-FDS_MAX = 32
-IN_MEMFD = b"\xc1"
+from linux import unixsocket
 
 
 class ControlClosed(Exception):
@@ -222,53 +218,19 @@ ToChild = (
 )
 
 
-# --- packets ----------------------------------------------------------------------------------------------
-
 _encoder = msgspec.msgpack.Encoder()
 _to_child: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(ToChild)
+_from_child: msgspec.msgpack.Decoder[FromChild] = msgspec.msgpack.Decoder(FromChild)
 
 
-def pack(message: ControlMessage) -> tuple[bytes, int | None]:
-    """The packet of a message, and the memfd that travels as its last descriptor, closed after sending."""
-    data = _encoder.encode(message)
-    if len(data) <= PACKET_MAX_BYTES:
-        return data, None
-    memfd = os.memfd_create("control", os.MFD_CLOEXEC)
-    view = memoryview(data)
-    while view:
-        view = view[os.write(memfd, view) :]
-    return IN_MEMFD, memfd
+def encode(message: ControlMessage) -> bytes:
+    """The bytes of a message, for either direction."""
+    return _encoder.encode(message)
 
 
-def unpack(packet: bytes, fds: list[int]) -> bytes:
-    """The message's bytes; takes the memfd off `fds` and closes it when the packet says so."""
-    if packet != IN_MEMFD:
-        return packet
-    if not fds:
-        raise msgspec.DecodeError("control packet names a memfd and none came with it")
-    memfd = fds.pop()
-    try:
-        return os.pread(memfd, os.fstat(memfd).st_size, 0)
-    finally:
-        os.close(memfd)
-
-
-def send_packet(sock: socket.socket, packet: bytes, *, fds: Sequence[int] = (), flags: int = 0) -> None:
-    """Send one packet with descriptors; whole or not at all (`BlockingIOError`), as SEQPACKET promises."""
-    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-    sock.sendmsg([packet], ancillary, flags | socket.MSG_NOSIGNAL)
-
-
-def receive_packet(sock: socket.socket, flags: int = 0) -> tuple[bytes, list[int]]:
-    """Receive one packet; its descriptors are close-on-exec. An empty packet is the end: the peer is gone."""
-    data, ancillary, _, _ = sock.recvmsg(
-        PACKET_MAX_BYTES + 1024, socket.CMSG_SPACE(FDS_MAX * 4), flags | socket.MSG_CMSG_CLOEXEC
-    )
-    fds = array.array("i")
-    for level, kind, payload in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
-    return data, list(fds)
+def decode_from_child(data: bytes) -> FromChild:
+    """What a child said. Raises `msgspec.MsgspecError` for anything else."""
+    return _from_child.decode(data)
 
 
 class Control:
@@ -278,6 +240,7 @@ class Control:
     """
 
     def __init__(self, sock: socket.socket, *, name: str, generation: int) -> None:
+        sock.setblocking(False)
         self._sock = sock
         self._is_ready = False
         self.name = name
@@ -298,11 +261,14 @@ class Control:
         """Tell the supervisor that this child serves; call it once, when it does.
 
         Until now SIGTERM ended the process at once, since there was nothing to finish; from now on it does
-        not, because `Stop` says the same and leaves time for it.
+        not, because `Stop` says the same and leaves time for it. The garbage collector, off since the fork,
+        goes on, and never looks at what was made until now.
         """
         if not self._is_ready:
             self._is_ready = True
             signal.signal(signal.SIGTERM, _let_stop_decide)
+            gc.freeze()
+            gc.enable()
         self.send(Ready(info=info))
 
     def beat(self, *, queue: int = 0, in_flight: int = 0, handled: int = 0) -> None:
@@ -310,24 +276,27 @@ class Control:
 
         Never blocks: a beat that finds the buffer full is dropped, since enough of them then lie unread.
         """
-        try:
-            self.send(Beat(queue=queue, in_flight=in_flight, handled=handled), flags=socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return
+        self._send(Beat(queue=queue, in_flight=in_flight, handled=handled))
 
-    def send(self, message: ControlMessage, fds: Sequence[int] = (), *, flags: int = 0) -> None:
+    def send(self, message: ControlMessage, fds: Sequence[int] = ()) -> None:
         """Send a message with descriptors, which stay open here and are the caller's to close.
 
+        Waits while the buffer is full, which the supervisor, never busy, empties at once.
         Raises: ControlClosed (the supervisor is gone).
         """
-        packet, memfd = pack(message)
+        while not self._send(message, fds):
+            poll = select.poll()
+            poll.register(self._sock, select.POLLOUT)
+            poll.poll()
+
+    def _send(self, message: ControlMessage, fds: Sequence[int] = ()) -> bool:
         try:
-            send_packet(self._sock, packet, fds=[*fds, memfd] if memfd is not None else fds, flags=flags)
-        except (BrokenPipeError, ConnectionError) as error:
+            unixsocket.send(self._sock, _encoder.encode(message), fds)
+        except BlockingIOError:
+            return False
+        except ConnectionError as error:
             raise ControlClosed("the supervisor closed the control channel") from error
-        finally:
-            if memfd is not None:
-                os.close(memfd)
+        return True
 
     def receive(self) -> list[tuple[ToChild, list[int]]]:
         """All messages that have come, each with its descriptors, which the caller closes. Never blocks.
@@ -337,16 +306,14 @@ class Control:
         messages: list[tuple[ToChild, list[int]]] = []
         while True:
             try:
-                packet, fds = receive_packet(self._sock, socket.MSG_DONTWAIT)
+                data, fds = unixsocket.recv(self._sock)
             except BlockingIOError:
                 return messages
-            except ConnectionError:
-                packet, fds = b"", []
-            if not packet:
+            except (EOFError, ConnectionError) as error:
                 if messages:
                     return messages
-                raise ControlClosed("the supervisor closed the control channel")
-            message = _to_child.decode(unpack(packet, fds))
+                raise ControlClosed("the supervisor closed the control channel") from error
+            message = _to_child.decode(data)
             if isinstance(message, SetLogLevel):
                 set_log_level(message.level)
             messages.append((message, fds))

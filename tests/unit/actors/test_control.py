@@ -6,13 +6,12 @@ import logging
 import os
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 
-import msgspec
 import pytest
 
 from actors.control import (
-    PACKET_MAX_BYTES,
     Beat,
     Control,
     ControlClosed,
@@ -23,32 +22,27 @@ from actors.control import (
     SetLogLevel,
     ShimStarted,
     SupervisorReply,
-    pack,
-    receive_packet,
-    send_packet,
-    unpack,
+    ToChild,
+    decode_from_child,
+    encode,
 )
-
-_from_child: msgspec.msgpack.Decoder[FromChild] = msgspec.msgpack.Decoder(FromChild)
+from linux import unixsocket
 
 
 @pytest.fixture
 def pair() -> Iterator[tuple[socket.socket, Control]]:
-    parent, child = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    parent, child = unixsocket.pair()
     with parent, Control(child, name="content", generation=3) as control:
         yield parent, control
 
 
 def receive(sock: socket.socket) -> tuple[FromChild, list[int]]:
-    packet, fds = receive_packet(sock)
-    return _from_child.decode(unpack(packet, fds)), fds
+    data, fds = unixsocket.recv(sock)
+    return decode_from_child(data), fds
 
 
-def send(sock: socket.socket, message: msgspec.Struct, fds: tuple[int, ...] = ()) -> None:
-    packet, memfd = pack(message)  # type: ignore[arg-type]
-    send_packet(sock, packet, fds=[*fds, memfd] if memfd is not None else fds)
-    if memfd is not None:
-        os.close(memfd)
+def send(sock: socket.socket, message: ToChild, fds: tuple[int, ...] = ()) -> None:
+    unixsocket.send(sock, encode(message), fds)
 
 
 def test_routing_id_is_name_and_generation(pair: tuple[socket.socket, Control]) -> None:
@@ -88,9 +82,27 @@ def test_descriptors_travel_beside_a_message(pair: tuple[socket.socket, Control]
     os.close(read)
 
 
+def test_sending_into_a_full_buffer_waits_until_there_is_room(pair: tuple[socket.socket, Control]) -> None:
+    parent, control = pair
+    for _ in range(100_000):
+        control.beat(queue=7)
+    seen: list[FromChild] = []
+
+    def read() -> None:
+        while not seen or isinstance(seen[-1], Beat):
+            seen.append(receive(parent)[0])
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    control.send(ForkJob(id=1, target="a:b"))
+    reader.join(10)
+    assert len(seen) > 100
+    assert seen[-1] == ForkJob(id=1, target="a:b")
+
+
 def test_a_message_larger_than_a_packet_travels_in_a_memfd(pair: tuple[socket.socket, Control]) -> None:
     parent, control = pair
-    body = os.urandom(PACKET_MAX_BYTES * 20)
+    body = os.urandom(3_000_000)
     control.send(ForkJob(id=1, target="a:b", args=body), [0])
     message, fds = receive(parent)
     assert isinstance(message, ForkJob)
