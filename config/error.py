@@ -25,10 +25,14 @@ class BadValue(ValueError):
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; the text has one line for each problem."""
+    """The configuration cannot be used; the text has one line for each problem.
 
-    def __init__(self, *problems: Problem) -> None:
+    `warnings` has what would have been warned of, had the configuration been usable.
+    """
+
+    def __init__(self, *problems: Problem, warnings: tuple[str, ...] = ()) -> None:
         self.problems = problems
+        self.warnings = warnings
         super().__init__("\n".join(str(problem) for problem in problems))
 
 

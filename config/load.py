@@ -88,12 +88,12 @@ def load(
             findings.problem(str(source), "", f"is empty; give it {row.kind.expected}, or leave it out")
         sources[row.key] = source
     if findings.problems:
-        raise ConfigError(*findings.problems)
+        raise ConfigError(*findings.problems, warnings=tuple(findings.warnings))
     settings, derived = complete(_assembled(collected.document, values))
     sources.update({key: Source(Origin.DERIVED, f"from {base}") for key, base in derived.items()})
     problems = [Problem(where=_place(sources[key]), key=key, text=text) for key, text in violations(settings)]
     if problems:
-        raise ConfigError(*problems)
+        raise ConfigError(*problems, warnings=tuple(findings.warnings))
     return Loaded(
         settings=settings,
         sources=MappingProxyType(sources),

@@ -121,7 +121,7 @@ class Router(Section, frozen=True, kw_only=True):
         int, Key(kind.integer(*_COUNT), "requests that may wait for one worker; one more is refused")
     ] = 4096
     dead_letters: Annotated[
-        int, Key(kind.integer(0, 1_000_000), "undeliverable messages that are kept for inspection")
+        int, Key(kind.integer(1, 1_000_000), "undeliverable messages that are kept for inspection")
     ] = 1000
 
 
@@ -219,8 +219,7 @@ class Snapshot(Section, frozen=True, kw_only=True):
         str,
         Key(
             kind.choice("filesystem", "none"),
-            "what is written to disk before a snapshot counts as committed; none: an image unpacked just before a power"
-            " failure may lack files",
+            "what is on disk before a snapshot counts as committed; none: a power failure may cost a new image files",
         ),
     ] = "filesystem"
     mount_options: Annotated[
