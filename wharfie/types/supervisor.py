@@ -89,7 +89,7 @@ class CrashReport(Message, frozen=True, kw_only=True):
     """The most resident memory it ever had."""
 
 
-class ListActors(Message, frozen=True, kw_only=True):
+class List(Message, frozen=True, kw_only=True):
     """`supervisor.list`."""
 
 
@@ -99,8 +99,8 @@ class Actors(Message, frozen=True, kw_only=True):
     actors: list[Actor]
 
 
-class GetTree(Message, frozen=True, kw_only=True):
-    """`supervisor.tree`."""
+class Tree(Message, frozen=True, kw_only=True):
+    """`supervisor.tree`: answered with the `Node` at the root, the supervisor itself."""
 
 
 class Node(Message, frozen=True, kw_only=True):
@@ -115,19 +115,13 @@ class Node(Message, frozen=True, kw_only=True):
     children: list[Node] = []
 
 
-class Tree(Message, frozen=True, kw_only=True):
-    """Reply of `supervisor.tree`: the supervisor at the root."""
-
-    tree: Node
-
-
-class GetActor(Message, frozen=True, kw_only=True):
+class Get(Message, frozen=True, kw_only=True):
     """`supervisor.get`."""
 
     name: str
 
 
-class ActorDetails(Message, frozen=True, kw_only=True):
+class Inspection(Message, frozen=True, kw_only=True):
     """Reply of `supervisor.get`."""
 
     actor: Actor
@@ -152,7 +146,7 @@ class ActorDetails(Message, frozen=True, kw_only=True):
     crash_reports: list[CrashReport] = []
 
 
-class ListCrashReports(Message, frozen=True, kw_only=True):
+class GetCrashReports(Message, frozen=True, kw_only=True):
     """`supervisor.crash_reports`: of one actor, or of all when `name` is empty."""
 
     name: str = ""
@@ -161,22 +155,22 @@ class ListCrashReports(Message, frozen=True, kw_only=True):
 class CrashReports(Message, frozen=True, kw_only=True):
     """Reply of `supervisor.crash_reports`, oldest first."""
 
-    crash_reports: list[CrashReport]
+    reports: list[CrashReport]
 
 
-class StartActor(Message, frozen=True, kw_only=True):
+class Start(Message, frozen=True, kw_only=True):
     """`supervisor.start`: answered with the actor once it is ready; one that runs is left as it is."""
 
     name: str
 
 
-class StopActor(Message, frozen=True, kw_only=True):
+class Stop(Message, frozen=True, kw_only=True):
     """`supervisor.stop`: answered with the actor once its process is gone. The router cannot be stopped."""
 
     name: str
 
 
-class RestartActor(Message, frozen=True, kw_only=True):
+class Restart(Message, frozen=True, kw_only=True):
     """`supervisor.restart`: answered with the actor once a new incarnation is ready.
 
     For the router, which carries the answer, it comes before the restart.
@@ -185,14 +179,17 @@ class RestartActor(Message, frozen=True, kw_only=True):
     name: str
 
 
-class SetActorLogLevel(Message, frozen=True, kw_only=True):
-    """`supervisor.log_level`: of one actor, of the `supervisor`, or of everybody (`all`); lasts until a restart."""
+class SetLogLevel(Message, frozen=True, kw_only=True):
+    """`supervisor.log_level`: of one actor, of the `supervisor`, or of everybody when `name` is empty or `all`.
 
-    name: str = "all"
+    Lasts until the process ends.
+    """
+
+    name: str = ""
     level: str
 
 
-class DumpStacks(Message, frozen=True, kw_only=True):
+class Dump(Message, frozen=True, kw_only=True):
     """`supervisor.dump`: what every process does at this moment; it goes into the log, too."""
 
 
@@ -202,11 +199,11 @@ class Stacks(Message, frozen=True, kw_only=True):
     stacks: dict[str, str]
 
 
-class ReloadConfig(Message, frozen=True, kw_only=True):
+class Reload(Message, frozen=True, kw_only=True):
     """`supervisor.reload`: read the configuration again, as SIGHUP does."""
 
 
-class ConfigReloaded(Message, frozen=True, kw_only=True):
+class Reloaded(Message, frozen=True, kw_only=True):
     """Reply of `supervisor.reload`: keys that took effect, and keys that need a restart of the daemon."""
 
     applied: list[str]
