@@ -5,7 +5,8 @@ A handler is a method of a service: ``@handles("containers.get") def get(self, c
 
 - a plain function: answered in the same turn of the loop; what it may not do is block;
 - a coroutine: answered when it is done; a second copy of the same keyed request joins it;
-- an async generator: a stream; each value is an item, sent when the client has granted a credit. The value may be a `Reply` to
+- an async generator: a stream; each value is an item, sent when the client has granted a credit. The value may be a
+`Reply` to
   carry payload frames; a last `Result` travels with the end.
 """
 

@@ -5,8 +5,8 @@ its own (`Worker.call`). State belongs to the loop; what blocks goes to `Worker.
 a job.
 
 The socket's descriptor is edge-triggered: after every receive and every send its EVENTS are looked at again. All
-messages of one wake-up are handled before anything is sent, and `before_send` runs in between: that is where the metadata worker
-commits once for all of them.
+messages of one wake-up are handled before anything is sent, and `before_send` runs in between: that is where the
+metadata worker commits once for all of them.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from actors import outcall
 from actors.call import Call, Reply, Result, handlers_of
 from actors.control import Control, ControlClosed, DumpStack, Stop
 from wharfie import errors, protocol
+from wharfie.dealer import announce, descriptor, readable, receive
 from wharfie.protocol import MAGIC, Kind, Routed
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class Worker:
         try:
             loop.add_reader(self.control.fileno(), self._on_control)
             self._connect()
-            loop.add_reader(self._socket.fileno(), self._on_socket)
+            loop.add_reader(descriptor(self._socket), self._on_socket)
             info = await start()
             # Connecting announces this incarnation to the router (the probe); not before it can answer.
             self._socket.connect(self._backend)
@@ -190,7 +191,7 @@ class Worker:
             self._flush()
         finally:
             loop.remove_reader(self.control.fileno())
-            loop.remove_reader(self._socket.fileno())
+            loop.remove_reader(descriptor(self._socket))
             context.destroy(linger=100)
             if self._pool is not None:
                 self._pool.shutdown(wait=False, cancel_futures=True)
@@ -198,9 +199,7 @@ class Worker:
     def _connect(self) -> None:
         socket = self._socket
         socket.setsockopt(zmq.ROUTING_ID, f"{self.name}#{self.generation}".encode())
-        # With IMMEDIATE a DEALER announces itself again (PROBE_ROUTER) after each reconnect; without it, only once.
-        socket.setsockopt(zmq.IMMEDIATE, 1)
-        socket.setsockopt(zmq.PROBE_ROUTER, 1)
+        announce(socket)
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.RECONNECT_IVL, 2)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, 50)
@@ -246,16 +245,10 @@ class Worker:
     def _on_socket(self) -> None:
         socket = self._socket
         left = BATCH
-        while left and socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+        while left and readable(socket):
             left -= 1
-            frames: list[Any] = [socket.recv(zmq.NOBLOCK)]
-            while socket.getsockopt(zmq.RCVMORE):
-                if len(frames) < 3:
-                    frames.append(socket.recv(zmq.NOBLOCK))
-                else:
-                    frames.append(socket.recv(zmq.NOBLOCK, copy=False).buffer)
             try:
-                self._on_message(frames)
+                self._on_message(receive(socket))
             except Exception:
                 log.exception("a message from the router could not be handled")
         if not left:
@@ -285,7 +278,7 @@ class Worker:
                 asyncio.get_running_loop().call_later(0.002, self._flush_later)
                 break
             outbox.popleft()
-        if socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+        if readable(socket):
             asyncio.get_running_loop().call_soon(self._on_socket)
 
     def _flush_later(self) -> None:

@@ -1,13 +1,13 @@
 """The wire: frames, headers and limits (docs/protocol.md is its public description).
 
 A message is ZeroMQ multipart ``[b"W1", header, body, payload…]``. Header and body are msgpack maps; payload frames
-are raw bytes. This module only turns headers and bodies into bytes and back and refuses what is malformed; it opens no socket.
+are raw bytes. This module only turns headers and bodies into bytes and back and refuses what is malformed; it opens
+no socket.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -105,10 +105,15 @@ decode_header = msgspec.msgpack.Decoder(Header).decode
 decode_routed = msgspec.msgpack.Decoder(Routed).decode
 
 
-@lru_cache(maxsize=512)
+_decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
+
+
 def decoder(kind: type[T]) -> msgspec.msgpack.Decoder[T]:
     """The decoder of a type, made once."""
-    return msgspec.msgpack.Decoder(kind)
+    found = _decoders.get(kind)
+    if found is None:
+        found = _decoders[kind] = msgspec.msgpack.Decoder(kind)
+    return found
 
 
 def decode_body(data: bytes | memoryview, kind: type[T], *, method: str) -> T:

@@ -10,7 +10,11 @@ from wharfie.types.base import Json, Message
 
 
 class Envelope(Message, frozen=True, kw_only=True):
-    """One event. `seq` rises by one for the whole daemon. A `gap` has no event: numbers up to `seq` are lost to you."""
+    """One event. `seq` rises by one for the whole daemon.
+
+    Two kinds of envelope hold no event: the `mark`, first item of a subscription without `after_seq`, says behind which
+    number it begins; a `gap` says that the numbers up to `seq` are lost to you.
+    """
 
     seq: int
     timestamp_ns: int
@@ -18,6 +22,7 @@ class Envelope(Message, frozen=True, kw_only=True):
     topic: str = ""
     event: Json = {}
     gap: bool = False
+    mark: bool = False
 
 
 class Publish(Message, frozen=True, kw_only=True):

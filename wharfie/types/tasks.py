@@ -19,7 +19,10 @@ class Status(StrEnum):
 
 
 class Stdio(Message, frozen=True, kw_only=True):
-    """Where the streams go: a FIFO's path, `file:///path` (appended), or empty for /dev/null."""
+    """Where the streams go: a FIFO's path, `file:///path` (appended), `log://`, or empty for /dev/null.
+
+    `log://` is a file that the daemon keeps for the container (read it with `tasks.logs`); replies show it as `file://`.
+    """
 
     stdin: str = ""
     stdout: str = ""
@@ -107,12 +110,13 @@ class Exec(Message, frozen=True, kw_only=True):
 class Delete(Message, frozen=True, kw_only=True):
     """`tasks.delete`: the stopped task (or, with `exec_id`, one exec) goes; `failed_precondition` while it runs.
 
-    `force` kills first.
+    `force` kills first. `keep_log` leaves the `log://` file for the container's next task.
     """
 
     container_id: str
     exec_id: str = ""
     force: bool = False
+    keep_log: bool = False
 
 
 class Exit(Message, frozen=True, kw_only=True):

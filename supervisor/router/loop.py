@@ -1,0 +1,470 @@
+"""The router's loop: one poller over its sockets and its control channel. It must never be killable by a message.
+
+Frames in, frames out: the decisions are those of `door` and `flights`. Nothing here waits: a peer that does not read
+gets a bounded outbox, and when that is full its requests are dropped and it is forgotten.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import zmq
+
+from actors.control import (
+    Control,
+    ControlClosed,
+    Down,
+    InFlight,
+    Reloaded,
+    Stop,
+    SupervisorReply,
+    SupervisorRequest,
+    Up,
+)
+from supervisor.router import answers, door
+from supervisor.router.audit import Audit
+from supervisor.router.flights import Flight, Flights, Peer
+from supervisor.router.sockets import ZAP_DOMAIN, Sockets, peer_of, receive, send, size_of, user_of
+from wharfie import errors, protocol
+from wharfie.dealer import readable
+from wharfie.methods import WORKERS, Mode
+from wharfie.protocol import MAGIC, Header, Routed
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+log = logging.getLogger("router")
+
+BATCH = 256
+"""Messages taken from one socket before the others get their turn."""
+OUTBOX_MAX_BYTES = 64 * 1024 * 1024
+"""What a peer that does not read may leave in our memory."""
+RETRY_MS = 2
+PING_S = 5.0
+FORGET_S = 60.0
+
+
+class Router:
+    """The process that every message of the wire passes."""
+
+    def __init__(self, control: Control, settings: Settings) -> None:
+        from config.paths import Paths
+
+        paths = Paths.of(settings)
+        self._control = control
+        self._settings = settings
+        self._limits = limits_of(settings)
+        self._sockets = Sockets(settings, backend=paths.backend_socket)
+        self._audit = Audit(f"{paths.root}/audit.log")
+        self._flights = Flights(WORKERS)
+        self._peers: dict[tuple[str, bytes], Peer] = {}
+        self._blocked: set[Peer] = set()
+        self._epoch = f"{os.getpid():x}-{time.time_ns():x}"
+        self._hello = [MAGIC, protocol.encode(Header(kind="hello", epoch=self._epoch)), b"\x80"]
+        self._dead: deque[dict[str, Any]] = deque(maxlen=settings.router.dead_letters or None)
+        self._counts = {"requests": 0, "replies": 0, "items": 0, "refused": 0, "late": 0, "retried": 0, "expired": 0}
+        self._heartbeat_s = settings.supervisor.heartbeat_interval_s
+        self._started_ns = time.monotonic_ns()
+        self._stopping = False
+        self._by_side = {"front": self._sockets.front, "back": self._sockets.back}
+
+    # -- the loop ----------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Serve until the supervisor says stop or is gone."""
+        poller = zmq.Poller()
+        sockets = self._sockets
+        poller.register(self._control.fileno(), zmq.POLLIN)
+        poller.register(sockets.back, zmq.POLLIN)
+        sockets.open_public()
+        poller.register(sockets.front, zmq.POLLIN)
+        if sockets.tcp is not None and sockets.zap is not None:
+            self._by_side["tcp"] = sockets.tcp
+            poller.register(sockets.tcp, zmq.POLLIN)
+            poller.register(sockets.zap, zmq.POLLIN)
+        self._control.ready()
+        next_beat_s = next_ping_s = 0.0
+        try:
+            while not self._stopping:
+                now_s = time.monotonic()
+                if now_s >= next_beat_s:
+                    self._control.beat(
+                        queue=sum(len(owner.waiting) for owner in self._flights.owners.values()),
+                        in_flight=len(self._flights.by_number),
+                        handled=self._counts["requests"],
+                    )
+                    next_beat_s = now_s + self._heartbeat_s
+                if now_s >= next_ping_s:
+                    self._ping(now_s)
+                    next_ping_s = now_s + PING_S
+                ready = poller.poll(self._timeout_ms(min(next_beat_s, next_ping_s) - now_s))
+                self._turn({key for key, _ in ready})
+        except ControlClosed:
+            log.info("the supervisor is gone")
+        finally:
+            self._audit.close()
+            sockets.close()
+
+    def _timeout_ms(self, until_s: float) -> int:
+        wait_ms = max(0, int(until_s * 1000) + 1)
+        if self._blocked:
+            return min(wait_ms, RETRY_MS)
+        nearest = self._flights.nearest_deadline_ns
+        if nearest:
+            wait_ms = min(wait_ms, max(0, (nearest - time.monotonic_ns()) // 1_000_000 + 1))
+        return wait_ms
+
+    def _turn(self, ready: set[Any]) -> None:
+        sockets = self._sockets
+        # Deaths first: what a dead worker had said before is read by `_down` itself.
+        if self._control.fileno() in ready:
+            self._on_control()
+        if sockets.back in ready:
+            self._drain(sockets.back, "back")
+        if sockets.front in ready:
+            self._drain(sockets.front, "front")
+        if sockets.tcp is not None and sockets.tcp in ready:
+            self._drain(sockets.tcp, "tcp")
+        if sockets.zap is not None and sockets.zap in ready:
+            from supervisor.router.curve import answer_zap
+
+            sockets.zap.send_multipart(answer_zap(sockets.zap.recv_multipart(), sockets.allowed, domain=ZAP_DOMAIN))
+        for flight in self._flights.expired(time.monotonic_ns()):
+            self._expire(flight)
+        for peer in list(self._blocked):
+            self._send_rest(peer)
+        self._audit.flush()
+
+    def _drain(self, socket: zmq.Socket[bytes], side: str) -> None:
+        for _ in range(BATCH):
+            if not readable(socket):
+                return
+            route, frames, first = receive(socket)
+            try:
+                self._on_message(side, route, frames, first)
+            except ControlClosed:
+                raise
+            except Exception:
+                # The last net: whatever a message did, the router goes on without it.
+                log.exception("a message could not be routed")
+
+    # -- messages ----------------------------------------------------------------------------------------------------
+
+    def _on_message(self, side: str, route: bytes, frames: list[Any], first: Any) -> None:
+        peer = self._peers.get((side, route))
+        if peer is None:
+            peer = self._new_peer(side, route, first)
+        peer.seen_s = time.monotonic()
+        if len(frames) < 2:
+            # The empty probe of a (re)connected DEALER: it learns who we are, and a worker is up.
+            if side == "back":
+                self._worker_up(route)
+            self._send(peer, self._hello)
+            return
+        if side == "back":
+            header = protocol.decode_header(frames[1])
+            if header.kind not in ("request", "credit", "cancel"):
+                self._on_answer(header, frames)
+                return
+        try:
+            size_bytes = size_of(frames)
+            head = frames[1]
+            raw = head if isinstance(head, bytes) else head.bytes
+            header = door.read_header(frames[0], raw, frames=len(frames), size_bytes=size_bytes, limits=self._limits)
+            if header.kind == "request":
+                self._on_request(peer, header, frames[2:], size_bytes)
+            elif header.kind == "credit":
+                self._on_credit(peer, header)
+            else:
+                self._on_cancel(peer, header)
+        except door.Refused as refused:
+            self._counts["refused"] += 1
+            self._send_error(peer, refused.id, refused.error)
+
+    def _new_peer(self, side: str, route: bytes, first: Any) -> Peer:
+        uid, gid, pid = peer_of(first) if side != "tcp" else (-1, -1, 0)
+        peer = Peer(route, side, uid=uid, gid=gid, pid=pid, user=user_of(first) if side == "tcp" else "")
+        self._peers[side, route] = peer
+        return peer
+
+    def _on_request(self, peer: Peer, header: Header, frames: list[Any], size_bytes: int) -> None:
+        self._counts["requests"] += 1
+        rule = door.admit(header, internal=peer.side == "back")
+        if header.id in peer.flights:
+            # The client sent it again, not knowing whether we had it: we have.
+            return
+        refusal = self._flights.refusal(peer, rule, size_bytes, limits=self._limits)
+        if refusal is not None:
+            self._counts["refused"] += 1
+            self._send_error(peer, header.id, refusal)
+            return
+        if rule.owner == "router":
+            self._answer_self(peer, header)
+            return
+        flight = self._flights.open(peer, header, rule, frames, size_bytes=size_bytes, now_ns=time.monotonic_ns())
+        if rule.owner == "supervisor":
+            body = frames[0] if isinstance(frames[0], bytes) else frames[0].bytes
+            self._control.send(SupervisorRequest(id=flight.number, method=header.method, body=body))
+            return
+        owner = self._flights.owners[rule.owner]
+        if owner.route is None or owner.waiting:
+            owner.waiting.append(flight)
+            return
+        self._dispatch(flight)
+
+    def _dispatch(self, flight: Flight) -> None:
+        """Send a flight to the incarnation that is connected."""
+        owner = self._flights.owners[flight.owner]
+        assert owner.route is not None
+        header = flight.header
+        peer = flight.peer
+        routed = Routed(
+            id=flight.number,
+            method=header.method,
+            namespace=header.namespace,
+            deadline_ns=flight.deadline_ns,
+            key=header.key,
+            credits=flight.credits,
+            trace=header.trace,
+            uid=peer.uid,
+            gid=peer.gid,
+            pid=peer.pid,
+            attempt=flight.attempt,
+            internal=peer.side == "back",
+        )
+        flight.generation = owner.generation
+        owner.flights[flight.number] = flight
+        self._send(self._peers["back", owner.route], [MAGIC, protocol.encode(routed), *flight.frames])
+
+    def _on_credit(self, peer: Peer, header: Header) -> None:
+        flight = peer.flights.get(header.id)
+        if flight is None or header.credits <= 0:
+            return
+        flight.credits = min(flight.credits + header.credits, door.CREDITS_MAX)
+        owner = self._flights.owners.get(flight.owner)
+        if owner is not None and owner.route is not None and flight.number in owner.flights:
+            forward = Routed(id=flight.number, kind="credit", credits=min(header.credits, door.CREDITS_MAX))
+            self._send(self._peers["back", owner.route], [MAGIC, protocol.encode(forward)])
+
+    def _on_cancel(self, peer: Peer, header: Header) -> None:
+        flight = peer.flights.get(header.id)
+        if flight is None:
+            return
+        self._abandon(flight)
+        error = errors.Cancelled(
+            f"'{flight.header.method}' was cancelled", maybe_done=flight.rule.mode is not Mode.READ
+        )
+        self._finish(flight, [b"", protocol.encode(error.to_wire())], "error", "cancelled")
+
+    def _abandon(self, flight: Flight) -> None:
+        """Tell the worker that nobody waits any more."""
+        owner = self._flights.owners.get(flight.owner)
+        if owner is not None and owner.route is not None and flight.number in owner.flights:
+            self._send(
+                self._peers["back", owner.route], [MAGIC, protocol.encode(Routed(id=flight.number, kind="cancel"))]
+            )
+
+    def _on_answer(self, header: Header, frames: list[Any]) -> None:
+        flight = self._flights.by_number.get(header.id)
+        if flight is None:
+            self._counts["late"] += 1
+            self._bury("late answer", kind=header.kind, number=header.id)
+            return
+        if header.kind == "item":
+            self._counts["items"] += 1
+            flight.items += 1
+            flight.credits -= 1
+            self._send(flight.peer, [MAGIC, protocol.encode(Header(id=flight.header.id, kind="item")), *frames[2:]])
+            return
+        outcome = "ok"
+        if header.kind == "error":
+            outcome = _code_of(frames[2])
+        self._finish(flight, frames[1:], header.kind, outcome)
+
+    def _finish(self, flight: Flight, frames: list[Any], kind: str, outcome: str) -> None:
+        """Answer a flight for good; `frames[0]` is replaced by the client's header."""
+        self._flights.close(flight)
+        self._counts["replies"] += 1
+        if flight.rule.mode is Mode.WRITE or flight.owner == "transfer":
+            self._audit.record(flight, outcome, now_ns=time.monotonic_ns())
+        self._send(flight.peer, [MAGIC, protocol.encode(Header(id=flight.header.id, kind=kind)), *frames[1:]])
+
+    def _expire(self, flight: Flight) -> None:
+        self._counts["expired"] += 1
+        self._abandon(flight)
+        error = errors.DeadlineExceeded(
+            f"the time for '{flight.header.method}' is up ({flight.header.deadline_ms} ms)",
+            maybe_done=flight.rule.mode is not Mode.READ and flight.attempt > 0,
+        )
+        self._bury("deadline", method=flight.header.method, worker=flight.owner)
+        self._finish(flight, [b"", protocol.encode(error.to_wire())], "error", str(error.code))
+
+    def _answer_self(self, peer: Peer, header: Header) -> None:
+        if header.method == "version.get":
+            body = answers.VERSION
+        elif header.method == "router.stats":
+            body = answers.stats(self._flights, self._peers.values(), self._counts, started_ns=self._started_ns)
+        else:
+            body = answers.dead_letters(self._dead)
+        self._counts["replies"] += 1
+        self._send(peer, [MAGIC, protocol.encode(Header(id=header.id, kind="reply")), body])
+
+    # -- workers -----------------------------------------------------------------------------------------------------
+
+    def _worker_up(self, route: bytes) -> None:
+        name, _, number = route.decode("utf-8", "replace").partition("#")
+        owner = self._flights.owners.get(name)
+        if owner is None or not number.isdigit():
+            return
+        generation = int(number)
+        if generation < owner.generation or (generation == owner.generation and owner.route is not None):
+            return
+        if owner.flights:
+            self._settle(name, generation - 1, blame=False)
+        owner.generation = generation
+        owner.route = route
+        waiting, owner.waiting = owner.waiting, deque()
+        for flight in waiting:
+            self._dispatch(flight)
+
+    def _settle(self, name: str, generation: int, *, blame: bool) -> None:
+        fate = self._flights.down(name, generation, blame=blame)
+        self._counts["retried"] += len(fate.again)
+        for flight, error in fate.answers:
+            if isinstance(error, errors.Poisoned):
+                self._bury("poisoned", method=flight.header.method, worker=name, key=flight.header.key)
+            self._finish(flight, [b"", protocol.encode(error.to_wire())], "error", str(error.code))
+
+    def _down(self, message: Down) -> None:
+        # What the dead worker had already answered may still be on its way in: take it before deciding.
+        self._drain(self._sockets.back, "back")
+        owner = self._flights.owners.get(message.name)
+        if owner is None:
+            return
+        methods = sorted({f.header.method for f in owner.flights.values() if f.generation <= message.generation})
+        self._control.send(InFlight(name=message.name, generation=message.generation, methods=methods))
+        self._settle(message.name, message.generation, blame=message.blame)
+        self._forget_worker(f"{message.name}#{message.generation}".encode())
+
+    def _forget_worker(self, route: bytes) -> None:
+        peer = self._peers.pop(("back", route), None)
+        if peer is not None:
+            self._drop(peer)
+
+    def _drop(self, peer: Peer) -> None:
+        """A peer is gone: nobody waits for its answers."""
+        self._blocked.discard(peer)
+        peer.outbox.clear()
+        for flight in list(peer.flights.values()):
+            self._abandon(flight)
+            self._flights.close(flight)
+
+    def _on_control(self) -> None:
+        for message, fds in self._control.receive():
+            for fd in fds:
+                os.close(fd)
+            if isinstance(message, Down):
+                self._down(message)
+            elif isinstance(message, SupervisorReply):
+                self._on_supervisor(message)
+            elif isinstance(message, Stop):
+                self._stopping = True
+            elif isinstance(message, Up):
+                log.debug("worker up name=%s generation=%d", message.name, message.generation)
+            elif isinstance(message, Reloaded):
+                log.debug("configuration read again; the router's limits change with its restart")
+
+    def _on_supervisor(self, message: SupervisorReply) -> None:
+        flight = self._flights.by_number.get(message.id)
+        if flight is None:
+            return
+        if message.error is not None:
+            code = str(message.error.get("code", "internal"))
+            self._finish(flight, [b"", protocol.encode(message.error)], "error", code)
+        else:
+            self._finish(flight, [b"", message.body], "reply", "ok")
+
+    # -- sending -----------------------------------------------------------------------------------------------------
+
+    def _send_error(self, peer: Peer, id_: int, error: errors.WharfieError) -> None:
+        self._send(peer, [MAGIC, protocol.encode(Header(id=id_, kind="error")), protocol.encode(error.to_wire())])
+
+    def _send(self, peer: Peer, frames: list[Any]) -> None:
+        if peer.outbox:
+            self._keep(peer, frames)
+            return
+        try:
+            send(self._by_side[peer.side], peer.route, frames)
+        except zmq.Again:
+            self._keep(peer, frames)
+        except zmq.ZMQError as error:
+            self._gone(peer, error)
+
+    def _gone(self, peer: Peer, error: zmq.ZMQError) -> None:
+        if peer.side == "back":
+            # A dead worker's flights are settled by its Down; until then they stay where they are.
+            return
+        self._bury("peer gone", pid=peer.pid, error=zmq.strerror(error.errno or 0), requests=len(peer.flights))
+        self._peers.pop((peer.side, peer.route), None)
+        self._drop(peer)
+
+    def _keep(self, peer: Peer, frames: list[Any]) -> None:
+        peer.outbox.append(frames)
+        peer.outbox_bytes += size_of(frames)
+        self._blocked.add(peer)
+        if peer.outbox_bytes > OUTBOX_MAX_BYTES and peer.side != "back":
+            self._bury("peer does not read", pid=peer.pid, messages=len(peer.outbox), requests=len(peer.flights))
+            peer.outbox_bytes = 0
+            self._drop(peer)
+
+    def _send_rest(self, peer: Peer) -> None:
+        socket = self._by_side[peer.side]
+        while peer.outbox:
+            frames = peer.outbox[0]
+            try:
+                send(socket, peer.route, frames)
+            except zmq.Again:
+                return
+            except zmq.ZMQError as error:
+                peer.outbox.clear()
+                self._gone(peer, error)
+                break
+            peer.outbox.popleft()
+            peer.outbox_bytes -= size_of(frames)
+        self._blocked.discard(peer)
+
+    def _ping(self, now_s: float) -> None:
+        """Notice clients that are gone while something is in flight for them; forget those long silent."""
+        for peer in list(self._peers.values()):
+            if peer.side != "back" and (peer.flights or now_s - peer.seen_s > FORGET_S):
+                self._send(peer, self._hello)
+                if not peer.flights:
+                    peer.seen_s = now_s
+
+    def _bury(self, reason: str, **what: Any) -> None:
+        if self._dead.maxlen != 0:
+            self._dead.append({"at_ns": time.time_ns(), "reason": reason, **what})
+
+
+def _code_of(body: Any) -> str:
+    try:
+        return msgspec.msgpack.decode(body if isinstance(body, bytes) else body.bytes, type=protocol.ErrorBody).code
+    except msgspec.MsgspecError:
+        return "internal"
+
+
+def limits_of(settings: Settings) -> door.Limits:
+    """The limits of the configuration."""
+    router = settings.router
+    return door.Limits(
+        message_bytes=router.max_message_bytes,
+        header_bytes=router.max_header_bytes,
+        depth=router.max_depth,
+        per_client=router.max_outstanding_per_client,
+        per_worker=router.max_outstanding_per_worker,
+    )

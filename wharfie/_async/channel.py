@@ -1,0 +1,231 @@
+"""The asynchronous channel: one DEALER socket on an asyncio loop, without a thread.
+
+The socket's descriptor is edge-triggered, so its events are looked at again after every receive and every send.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import zmq
+
+from wharfie import errors
+from wharfie.dealer import configure, descriptor, readable, receive
+from wharfie.session import Frames, Pending, Session, endpoint, expired, unreachable
+
+
+class Channel:
+    """A connection to a daemon, used from one loop. `await connect()` first, `await close()` at last.
+
+    Args:
+        address: path of the socket, or an endpoint; None is WHARFIE_ADDRESS or the default path.
+        connect_timeout_s: how long to wait for the daemon's greeting.
+        curve: (server public key, own public key, own secret key) for tcp.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        connect_timeout_s: float = 5.0,
+        curve: tuple[bytes, bytes, bytes] | None = None,
+    ) -> None:
+        self.address, self._where = endpoint(address)
+        self._connect_timeout_s = connect_timeout_s
+        self._curve = curve
+        self._session = Session()
+        self._outbox: deque[Frames] = deque()
+        self._closed = False
+        self.default_snapshotter = ""
+        self._context: zmq.Context[Any] | None = None
+        self._greeted = asyncio.Event()
+
+    async def connect(self) -> None:
+        """Connect and wait for the daemon's greeting. Idempotent.
+
+        Raises:
+            Unavailable: nobody greeted in time.
+        """
+        if self._context is not None:
+            return
+        self._context = zmq.Context(io_threads=1)
+        self._socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
+        configure(self._socket, self._curve)
+        self._socket.connect(self._where)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(descriptor(self._socket), self._on_readable)
+        loop.call_soon(self._on_readable)
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                await self._greeted.wait()
+        except TimeoutError:
+            await self.close()
+            raise unreachable(self.address, self._connect_timeout_s) from None
+
+    async def call(
+        self,
+        method: str,
+        request: msgspec.Struct,
+        *,
+        namespace: str = "",
+        timeout_s: float | None = None,
+        payload: Sequence[Any] = (),
+        key: str = "",
+    ) -> tuple[bytes, list[Any]]:
+        """Ask and wait for the answer's body and payload; survives deaths on the other side.
+
+        Raises:
+            WharfieError: what was answered; `DeadlineExceeded` when the time was up.
+        """
+        pending = self._open(method, request, namespace=namespace, timeout_s=timeout_s, payload=payload, key=key)
+        try:
+            while True:
+                await self._wait(pending)
+                if pending.error is None:
+                    return pending.value, pending.payload
+                if not await self._again(pending):
+                    raise pending.error
+        finally:
+            if not pending.done and not self._closed:
+                self._send(self._session.cancel(pending))
+            self._session.close(pending)
+
+    async def open_stream(
+        self,
+        method: str,
+        request: msgspec.Struct,
+        *,
+        namespace: str = "",
+        timeout_s: float | None = None,
+        key: str = "",
+    ) -> Pending:
+        """Begin a stream; read it with `next_item`, end it with `close_stream`."""
+        return self._open(method, request, namespace=namespace, timeout_s=timeout_s, key=key)
+
+    async def next_item(self, pending: Pending) -> tuple[bytes, list[Any]] | None:
+        """The stream's next item, waiting for it; None when it has ended (its result is in `pending.value`).
+
+        Raises:
+            WharfieError: what ended the stream instead.
+        """
+        while not pending.items:
+            if not pending.done:
+                await self._wait(pending)
+            elif pending.error is None:
+                return None
+            elif not await self._again(pending):
+                raise pending.error
+        item, credit = self._session.take(pending)
+        if credit is not None:
+            self._send(credit)
+        return item
+
+    async def close_stream(self, pending: Pending) -> None:
+        """Stop a stream that may not have ended. Idempotent."""
+        if not pending.done and not self._closed:
+            self._send(self._session.cancel(pending))
+        self._session.close(pending)
+
+    async def close(self) -> None:
+        """Close the connection; calls under way fail with `Cancelled`. Idempotent."""
+        if self._closed or self._context is None:
+            self._closed = True
+            return
+        self._closed = True
+        asyncio.get_running_loop().remove_reader(descriptor(self._socket))
+        for pending in self._session.all():
+            _wake(pending)
+        self._context.destroy(linger=200)
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _open(
+        self,
+        method: str,
+        request: msgspec.Struct,
+        *,
+        namespace: str,
+        timeout_s: float | None,
+        payload: Sequence[Any] = (),
+        key: str = "",
+    ) -> Pending:
+        if self._closed or self._context is None:
+            raise errors.Cancelled("the client is not connected")
+        now_s = asyncio.get_running_loop().time()
+        pending = self._session.open(
+            method, request, namespace=namespace, now_s=now_s, timeout_s=timeout_s, payload=payload, key=key
+        )
+        self._send(pending.frames)
+        return pending
+
+    async def _wait(self, pending: Pending) -> None:
+        """Until something came for a call, or its time is up."""
+        if pending.done or pending.items:
+            return
+        if self._closed:
+            raise errors.Cancelled("the client was closed")
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        pending.owner = future
+        timer = None
+        if pending.deadline_s is not None:
+            # The router answers an expired request itself; this is for when there is no router.
+            timer = loop.call_at(pending.deadline_s + 1.0, _wake, pending)
+        try:
+            await future
+        finally:
+            pending.owner = None
+            if timer is not None:
+                timer.cancel()
+        if self._closed and not pending.done:
+            raise errors.Cancelled("the client was closed")
+        late = pending.deadline_s is not None and loop.time() >= pending.deadline_s + 1.0
+        if late and not pending.done and not pending.items:
+            raise expired(pending.header.method, pending.header.deadline_ms / 1000)
+
+    async def _again(self, pending: Pending) -> bool:
+        wait_s = self._session.retry(pending, now_s=asyncio.get_running_loop().time())
+        if wait_s is None:
+            return False
+        await asyncio.sleep(wait_s)
+        self._send(pending.frames)
+        return True
+
+    def _on_readable(self) -> None:
+        socket = self._socket
+        while not self._closed and readable(socket):
+            pending, resend = self._session.receive(receive(socket))
+            if pending is not None:
+                _wake(pending)
+            self._outbox.extend(resend)
+        if self._session.epoch:
+            self._greeted.set()
+        self._flush()
+
+    def _send(self, frames: Frames) -> None:
+        self._outbox.append(frames)
+        self._flush()
+
+    def _flush(self) -> None:
+        outbox = self._outbox
+        loop = asyncio.get_running_loop()
+        while outbox and not self._closed:
+            frames = outbox[0]
+            try:
+                self._socket.send_multipart(frames, zmq.NOBLOCK, copy=len(frames) < 4)
+            except zmq.Again:
+                loop.call_later(0.002, self._flush)
+                break
+            outbox.popleft()
+        if not self._closed and readable(self._socket):
+            loop.call_soon(self._on_readable)
+
+
+def _wake(pending: Pending) -> None:
+    future = pending.owner
+    if future is not None and not future.done():
+        future.set_result(None)

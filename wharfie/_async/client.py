@@ -1,0 +1,164 @@
+"""`AsyncClient` and `Client`: a connection to a daemon, seen from one namespace."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self, Unpack
+
+from wharfie import errors
+from wharfie._async.base import UNSET, Caller
+from wharfie._async.channel import Channel
+from wharfie._async.containers import Completed, Containers
+from wharfie._async.content import Content
+from wharfie._async.events import Events
+from wharfie._async.images import Images
+from wharfie._async.introspection import Plugins
+from wharfie._async.namespaces import Namespaces
+from wharfie._async.snapshots import Snapshots
+from wharfie._async.streams import Streams
+from wharfie._async.supervisor import Supervisor
+from wharfie._async.tasks import Tasks
+from wharfie.options import RunOptions
+from wharfie.types import introspection
+
+
+class AsyncClient:
+    """A connection to a daemon. Use it as a context manager, or `connect` and `close` it.
+
+    Any number of threads (or coroutines) may use one client at once; each gets its own answers. Every call takes
+    `timeout_s` (None: no limit). Calls survive the death of any part of the daemon while their time lasts: what
+    reads is asked again, what changes something carries a key by which the daemon does it once.
+
+    Args:
+        address: path of the daemon's socket; None is WHARFIE_ADDRESS, else the default path.
+        namespace: for all calls; None is WHARFIE_NAMESPACE, else `default`.
+        timeout_s: of a call that names none.
+        connect_timeout_s: for the daemon's greeting.
+        curve: (server public key, own public key, own secret key) for a tcp address.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        namespace: str | None = None,
+        timeout_s: float | None = 60.0,
+        connect_timeout_s: float = 5.0,
+        curve: tuple[bytes, bytes, bytes] | None = None,
+    ) -> None:
+        self._channel = Channel(address, connect_timeout_s=connect_timeout_s, curve=curve)
+        self._timeout_s = timeout_s
+        self._enter(namespace or os.environ.get("WHARFIE_NAMESPACE") or "default")
+
+    def _enter(self, namespace: str) -> None:
+        self.namespace = namespace
+        self._caller = caller = Caller(self._channel, namespace=namespace, timeout_s=self._timeout_s)
+        self.namespaces = Namespaces(caller)
+        self.containers = Containers(caller)
+        self.images = Images(caller)
+        self.content = Content(caller)
+        self.snapshots = Snapshots(caller)
+        self.tasks = Tasks(caller)
+        self.events = Events(caller)
+        self.plugins = Plugins(caller)
+        self.supervisor = Supervisor(caller)
+
+    @property
+    def address(self) -> str:
+        """Where the daemon is."""
+        return self._channel.address
+
+    async def connect(self) -> Self:
+        """Connect; `async with` does it. Idempotent.
+
+        Raises:
+            Unavailable: nobody greets at the address.
+        """
+        await self._channel.connect()
+        return self
+
+    async def __aenter__(self) -> Self:
+        return await self.connect()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection. Idempotent."""
+        await self._channel.close()
+
+    def within(self, namespace: str) -> AsyncClient:
+        """The same connection seen from another namespace; closing either closes both."""
+        other = object.__new__(AsyncClient)
+        other._channel = self._channel
+        other._timeout_s = self._timeout_s
+        other._enter(namespace)
+        return other
+
+    async def version(self, *, timeout_s: float | None = UNSET) -> introspection.Version:
+        """The daemon's version."""
+        return await self._caller.call(
+            "version.get", introspection.GetVersion(), introspection.Version, timeout_s=timeout_s
+        )
+
+    async def server(self, *, timeout_s: float | None = UNSET) -> introspection.Server:
+        """The daemon's identity, directories and age."""
+        return await self._caller.call(
+            "introspection.server", introspection.GetServer(), introspection.Server, timeout_s=timeout_s
+        )
+
+    async def run(
+        self,
+        image: str,
+        args: Sequence[str] = (),
+        *,
+        name: str = "",
+        stdin: bytes | None = None,
+        labels: Mapping[str, str] | None = None,
+        snapshotter: str = "",
+        timeout_s: float | None = None,
+        **options: Unpack[RunOptions],
+    ) -> Completed:
+        """Run a command in a new container, wait for it, remove the container.
+
+        Args:
+            image: name of an image that is here.
+            args: the command; empty is the image's.
+            name: the container's id; empty makes a random one.
+            stdin: what the command reads.
+            labels: for the container.
+            snapshotter: which one; empty is the daemon's default.
+            timeout_s: of the command; it is killed when that is over.
+            options: see `RunOptions`.
+
+        Returns:
+            Exit code, stdout and stderr.
+
+        Raises:
+            NotFound: no such image, or no such program in it (`details["reason"]` is `executable_not_found`).
+            DeadlineExceeded: the command took longer than `timeout_s`.
+        """
+        container = await self.containers.create(
+            image, args, id=name, labels=labels, snapshotter=snapshotter, **options
+        )
+        out: list[bytes] = []
+        err: list[bytes] = []
+
+        async def close() -> None:
+            await container.task.close_io()
+
+        try:
+            async with Streams(on_stdout=out.append, on_stderr=err.append, stdin=stdin, on_stdin_end=close) as streams:
+                task = await container.create_task(stdio=streams.stdio)
+                await task.start()
+                exit_ = await task.wait(timeout_s=timeout_s)
+                await streams.drain()
+        finally:
+            with contextlib.suppress(errors.NotFound):
+                await container.delete(force=True)
+        return Completed(exit_code=exit_.exit_status, stdout=b"".join(out), stderr=b"".join(err), oom=exit_.oom)

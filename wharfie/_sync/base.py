@@ -1,0 +1,129 @@
+# Made from wharfie/_async/base.py by scripts/unasync.py; change that file and run it again.
+"""What every service of a client shares: the channel, the namespace and the default time of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from wharfie import errors, protocol
+from wharfie._sync.channel import Channel
+from wharfie.types.base import Empty
+
+T = TypeVar("T")
+R = TypeVar("R", bound=msgspec.Struct)
+
+UNSET: Any = object()
+"""The client's own default, where None means no limit."""
+
+
+class Caller:
+    """One channel seen from one namespace, with a default timeout."""
+
+    def __init__(self, channel: Channel, *, namespace: str, timeout_s: float | None) -> None:
+        self.channel = channel
+        self.namespace = namespace
+        self.timeout_s = timeout_s
+
+    def limit(self, timeout_s: float | None) -> float | None:
+        """The caller's timeout, or ours when the caller did not say."""
+        return self.timeout_s if timeout_s is UNSET else timeout_s
+
+    def call(
+        self,
+        method: str,
+        request: msgspec.Struct,
+        reply: type[T],
+        *,
+        timeout_s: float | None = UNSET,
+        payload: Sequence[Any] = (),
+        key: str = "",
+    ) -> T:
+        """Ask; the answer as its type."""
+        body, _ = self.channel.call(
+            method,
+            request,
+            namespace=self.namespace,
+            timeout_s=self.limit(timeout_s),
+            payload=payload,
+            key=key,
+        )
+        return decoded(body, reply, method)
+
+    def tell(
+        self,
+        method: str,
+        request: msgspec.Struct,
+        *,
+        timeout_s: float | None = UNSET,
+        payload: Sequence[Any] = (),
+        key: str = "",
+    ) -> None:
+        """Ask for something that has no result."""
+        self.call(method, request, Empty, timeout_s=timeout_s, payload=payload, key=key)
+
+    def stream(
+        self,
+        method: str,
+        request: R,
+        item: type[T],
+        *,
+        resume: Callable[[R, T, int], R] | None = None,
+        on_result: Callable[[bytes], None] | None = None,
+        timeout_s: float | None = None,
+    ) -> Iterator[tuple[T, Any]]:
+        """A stream's items, each with its payload (a buffer; empty without one).
+
+        Args:
+            method: of the wire.
+            request: its first body.
+            item: type of the items.
+            resume: (request, last item, its payload's size) to the request that goes on behind it, when the worker
+            died;
+                without it the request is made again as it was.
+            on_result: gets the body of the stream's end.
+            timeout_s: for the whole stream; None is no limit.
+        """
+        pending = self.channel.open_stream(method, request, namespace=self.namespace, timeout_s=timeout_s)
+        try:
+            while True:
+                try:
+                    taken = self.channel.next_item(pending)
+                except errors.Unavailable as error:
+                    if not error.details.get("resume"):
+                        raise
+                    key = pending.header.key
+                    self.channel.close_stream(pending)
+                    pending = self.channel.open_stream(
+                        method, request, namespace=self.namespace, timeout_s=timeout_s, key=key
+                    )
+                    continue
+                if taken is None:
+                    if on_result is not None:
+                        on_result(pending.value)
+                    return
+                body, payload = taken
+                value = decoded(body, item, method)
+                data = payload[0] if payload else b""
+                if resume is not None:
+                    request = resume(request, value, len(data))
+                yield value, data
+        finally:
+            self.channel.close_stream(pending)
+
+
+def decoded(body: bytes, kind: type[T], method: str) -> T:
+    """An answer's body as its type; an answer that does not fit is a bug of one of the two sides."""
+    try:
+        return protocol.decoder(kind).decode(body)
+    except msgspec.MsgspecError as error:
+        raise errors.Internal(f"the answer to '{method}' does not fit {kind.__name__}: {error}") from None
+
+
+class Service:
+    """The calls of one service."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
