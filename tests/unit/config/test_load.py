@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -11,7 +11,8 @@ from config.error import ConfigError
 from config.load import Loaded, Origin, Source, load
 from config.settings import Settings
 from config.table import table
-from tests.unit.config.conftest import Write
+
+Write = Callable[[str, str], str]
 
 NO_IMPORTS = "imports = []\n"
 

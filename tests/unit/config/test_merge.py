@@ -29,7 +29,7 @@ VALUES = {
 def documents(draw: st.DrawFn, name: str) -> Document:
     values = {key: draw(value) for key, value in VALUES.items() if draw(st.booleans())}
     timeouts = draw(st.dictionaries(st.sampled_from(["shim.load", "task.state"]), st.floats(0.1, 9)))
-    plugins = draw(st.dictionaries(st.sampled_from(["t.a", "t.b"]), trees))
+    plugins: Any = draw(st.dictionaries(st.sampled_from(["t.a", "t.b"]), trees))
     keys = [*values, *(f"timeouts.{key}" for key in timeouts), *(f"plugins.{key}" for key in plugins)]
     return Document(values=values, timeouts=timeouts, plugins=plugins, sources=dict.fromkeys(keys, name))
 
