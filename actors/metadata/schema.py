@@ -1,0 +1,146 @@
+"""The tables, and how a database of an older version becomes one of this version.
+
+A migration is a function of a connection inside a transaction: version n is what the n-th migration leaves. A
+database is only ever migrated forward, all steps in one transaction; a newer one than this code knows is refused
+untouched.
+
+A row keeps its object as `record`: the msgpack map that goes over the wire, so that answering is copying. The other
+columns are what is looked up by. Times are nanoseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Callable
+
+from wharfie.errors import FailedPrecondition
+
+Migration = Callable[[sqlite3.Connection], None]
+
+
+def _first(connection: sqlite3.Connection) -> None:
+    for statement in _VERSION_1.split(";"):
+        connection.execute(statement)
+    connection.execute("INSERT INTO meta(one, version, uuid) VALUES (1, 1, ?)", (str(uuid.uuid4()),))
+
+
+# Spec and extensions stand last: a row is read from the front, and a list without specs never touches their pages.
+# AUTOINCREMENT: a snapshot's number names a directory and an event's number a subscriber's place; neither comes twice.
+_VERSION_1 = """
+CREATE TABLE meta (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    version INTEGER NOT NULL,
+    uuid TEXT NOT NULL
+);
+CREATE TABLE namespaces (
+    name TEXT PRIMARY KEY,
+    record BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE containers (
+    number INTEGER PRIMARY KEY,
+    namespace TEXT NOT NULL,
+    id TEXT NOT NULL,
+    record BLOB NOT NULL,
+    spec BLOB NOT NULL,
+    extensions BLOB NOT NULL,
+    UNIQUE (namespace, id)
+);
+CREATE TABLE images (
+    number INTEGER PRIMARY KEY,
+    namespace TEXT NOT NULL,
+    name TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    record BLOB NOT NULL,
+    UNIQUE (namespace, name)
+);
+CREATE TABLE blobs (
+    number INTEGER PRIMARY KEY,
+    namespace TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    record BLOB NOT NULL,
+    UNIQUE (namespace, digest)
+);
+CREATE INDEX blobs_digest ON blobs (digest);
+CREATE TABLE snapshots (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    namespace TEXT NOT NULL,
+    snapshotter TEXT NOT NULL,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    parent INTEGER REFERENCES snapshots (number),
+    size INTEGER NOT NULL DEFAULT -1,
+    inodes INTEGER NOT NULL DEFAULT -1,
+    record BLOB NOT NULL,
+    UNIQUE (namespace, snapshotter, name)
+);
+CREATE INDEX snapshots_parent ON snapshots (parent) WHERE parent IS NOT NULL;
+CREATE INDEX snapshots_snapshotter ON snapshots (snapshotter);
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    stored_at_ns INTEGER NOT NULL,
+    timestamp_ns INTEGER NOT NULL,
+    namespace TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    event BLOB NOT NULL
+);
+CREATE TABLE forwarded (
+    number INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    stored_at_ns INTEGER NOT NULL
+);
+CREATE TABLE replies (
+    number INTEGER PRIMARY KEY,
+    key TEXT NOT NULL,
+    method TEXT NOT NULL,
+    namespace TEXT NOT NULL,
+    is_error INTEGER NOT NULL,
+    stored_at_ns INTEGER NOT NULL,
+    total_bytes INTEGER NOT NULL,
+    reply BLOB NOT NULL,
+    UNIQUE (key, method, namespace)
+)
+"""
+
+MIGRATIONS: tuple[Migration, ...] = (_first,)
+"""The n-th entry (from 1) leads from version n - 1 to version n; version 0 is an empty file."""
+
+VERSION = len(MIGRATIONS)
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """The version of a database; 0 when nothing is in it."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+        return 0
+    return int(connection.execute("SELECT version FROM meta").fetchone()[0])
+
+
+def migrate(connection: sqlite3.Connection, migrations: tuple[Migration, ...] = MIGRATIONS) -> int:
+    """Bring a database to the newest version; all or nothing, and a no-op when it is there. Returns the old version.
+
+    Raises:
+        FailedPrecondition: it was written by a newer daemon; nothing was touched.
+        sqlite3.Error: a step failed; the database is as it was.
+    """
+    found = version_of(connection)
+    newest = len(migrations)
+    if found > newest:
+        raise FailedPrecondition(
+            f"database has schema version {found} and this daemon knows up to {newest};"
+            " start the newer daemon that wrote it, or give another root",
+            details={"found": found, "known": newest},
+        )
+    if found == newest:
+        return found
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for step in migrations[found:]:
+            step(connection)
+        connection.execute("UPDATE meta SET version = ?", (newest,))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return found

@@ -1,0 +1,180 @@
+"""One commit for all requests of a turn: where every change of the database passes.
+
+The first change of a turn begins the transaction; each request runs in a savepoint of it, so that one that fails undoes
+its own work and nobody else's; `commit` (the worker's `before_send`) ends it before any answer leaves. When the
+commit fails nothing of the turn was stored, and the worker answers every request of it with that error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from actors.call import Call
+from actors.metadata.database import typed
+from actors.metadata.eventlog import EventLog
+from actors.metadata.replies import Replies
+from wharfie import failpoint, protocol
+from wharfie.errors import WharfieError
+
+T = TypeVar("T")
+
+
+class Transactions:
+    """The database as the services use it.
+
+    Args:
+        connection: of `open_database`.
+        events: the log that changes are told in.
+        path: the database's, for error sentences.
+        clock: wall time, ns.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        events: EventLog,
+        *,
+        path: str = "metadata.db",
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.connection = connection
+        self.events = events
+        self.now_ns = clock
+        self._path = path
+        self.replies = Replies(connection)
+        self._lost: WharfieError | None = None
+
+    def read(self, statement: str, parameters: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        """Run a SELECT.
+
+        Raises:
+            WharfieError: the disk or the database failed.
+        """
+        try:
+            return self.connection.execute(statement, parameters)
+        except sqlite3.Error as error:
+            raise typed(error, path=self._path) from error
+
+    def mutate(self, call: Call, work: Callable[[], msgspec.Struct | bytes]) -> bytes:
+        """Run `work` in a savepoint and return its encoded answer; a key that was answered before is answered alike.
+
+        Nothing of it is on disk before `commit`.
+
+        Raises:
+            WharfieError: what `work` raised, with its changes undone; or an error of the database.
+        """
+        if self._lost is not None:
+            raise self._lost
+        if call.key and (known := self._find(call)) is not None:
+            return known
+        connection = self.connection
+        mark = self.events.mark()
+        try:
+            if not connection.in_transaction:
+                connection.execute("BEGIN IMMEDIATE")
+            connection.execute("SAVEPOINT request")
+            reply = work()
+            body = reply if isinstance(reply, bytes) else protocol.encode(reply)
+            if call.key:
+                self.replies.store(call, body, now_ns=self.now_ns())
+            connection.execute("RELEASE request")
+            return body
+        except Exception as error:
+            self.events.rewind(mark)
+            coded = typed(error, path=self._path) if isinstance(error, sqlite3.Error) else error
+            self._undo(call, coded)
+            raise coded from error
+
+    def _find(self, call: Call) -> bytes | None:
+        try:
+            return self.replies.find(call)
+        except sqlite3.Error as error:
+            raise typed(error, path=self._path) from error
+
+    def _undo(self, call: Call, error: Exception) -> None:
+        """Undo one request. SQLite rolls everything back by itself on some errors; then the turn is lost."""
+        if not self.connection.in_transaction:
+            self._lost = error if isinstance(error, WharfieError) else WharfieError(str(error))
+            return
+        try:
+            self.connection.execute("ROLLBACK TO request")
+            if call.key and isinstance(error, WharfieError):
+                self.replies.store_error(call, error, now_ns=self.now_ns())
+            self.connection.execute("RELEASE request")
+        except sqlite3.Error as second:
+            self._lost = typed(second, path=self._path)
+
+    def commit(self) -> None:
+        """Make everything since the last commit durable, then visible to subscribers; a no-op without changes.
+
+        Raises:
+            WharfieError: nothing of the turn was stored.
+        """
+        if self._lost is None and not self.connection.in_transaction:
+            return
+        try:
+            failpoint.hit("metadata.commit.before")
+            if self._lost is not None:
+                raise self._lost
+            self.connection.execute("COMMIT")
+        except (sqlite3.Error, WharfieError, OSError) as error:
+            self._roll_back()
+            raise (typed(error, path=self._path) if isinstance(error, sqlite3.Error) else error) from None
+        failpoint.hit("metadata.commit.after")
+        self.events.committed()
+
+    def _roll_back(self) -> None:
+        self._lost = None
+        self.events.rewind(0)
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+        # Start the write-ahead log anew at its beginning: the space it has is then enough for what frees more.
+        with contextlib.suppress(sqlite3.Error):
+            self.connection.execute("PRAGMA wal_checkpoint(RESTART)")
+
+    def background(self, work: Callable[[], T]) -> T:
+        """Run `work` in a transaction of its own and commit; for work that no request asked for.
+
+        Raises:
+            WharfieError: nothing of it was stored.
+        """
+        self.commit()
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+            done = work()
+        except BaseException as error:
+            self._roll_back()
+            raise (typed(error, path=self._path) if isinstance(error, sqlite3.Error) else error) from None
+        self.commit()
+        return done
+
+
+class Service(Protocol):
+    """What `mutation` needs of a service."""
+
+    @property
+    def store(self) -> Transactions:
+        """The database."""
+
+
+S = TypeVar("S", bound=Service)
+Q = TypeVar("Q", bound=msgspec.Struct)
+
+
+def mutation(
+    handler: Callable[[S, Call, Q], msgspec.Struct | bytes],
+) -> Callable[[S, Call, Q], bytes]:
+    """Make a handler run in `Transactions.mutate`; its answer is then encoded."""
+
+    @functools.wraps(handler)
+    def run(self: S, call: Call, request: Q) -> bytes:
+        return self.store.mutate(call, lambda: handler(self, call, request))
+
+    return run
