@@ -135,15 +135,27 @@ def kill(directory: str) -> None:
     Idempotent; a group that is gone is an empty one. Does not wait for the processes to end. A frozen group
     is thawed, without which SIGKILL has no effect on v1.
     """
-    try:
-        with open(directory + "/cgroup.kill", "w", encoding="ascii") as file:
-            file.write("1")
-    except FileNotFoundError:
+    if not _write(directory + "/cgroup.kill", b"1"):
         _kill_by_pid(directory)
     for path in _tree(directory):
-        if os.path.exists(path + "/freezer.state"):
-            with open(path + "/freezer.state", "w", encoding="ascii") as file:
-                file.write("THAWED")
+        _write(path + "/freezer.state", b"THAWED")
+
+
+def _write(path: str, text: bytes) -> bool:
+    """Write to a file of a group; return False when there is no such file."""
+    try:
+        # Without O_CREAT, which cgroup file systems refuse with another error than ENOENT.
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        os.write(fd, text)
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise
+    finally:
+        os.close(fd)
+    return True
 
 
 def _kill_by_pid(directory: str) -> None:
