@@ -1,0 +1,82 @@
+"""What a snapshotter promises to the service in front of it.
+
+A back-end knows numbers, never names: metadata gives each snapshot a number that is never given again, and the
+back-end keeps one directory of that number. Its life::
+
+    prepare ──► mounts* ──► commit ──► (parent of others) ──► remove
+                        └─► remove
+
+Every method blocks, may be called from any thread and repeated after a crash at any point: whoever died in the middle
+left either nothing that is seen or the whole. Two calls about one number never run at the same time; the service sees
+to that.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+from typing import ClassVar
+
+from wharfie.types.base import Mount
+from wharfie.types.snapshots import Kind, Usage
+
+
+class Unsupported(Exception):
+    """A back-end cannot work here; the text says why and is shown as the plugin's status."""
+
+
+class Backend(ABC):
+    """One snapshotter.
+
+    Attributes:
+        name: what requests call it; a directory of this name holds its snapshots.
+        copies: `prepare` of an active snapshot takes as long as its parent is large, so it must not run in the loop.
+        rebases: a snapshot prepared without a parent may be committed on top of one.
+    """
+
+    name: ClassVar[str]
+    copies: ClassVar[bool] = False
+    rebases: ClassVar[bool] = False
+
+    @abstractmethod
+    def prepare(self, number: int, parents: Sequence[int], kind: Kind) -> None:
+        """Make the directory of a new snapshot. Idempotent and atomic.
+
+        Args:
+            number: of the new snapshot.
+            parents: numbers of its ancestors, nearest first; all committed.
+            kind: active or view.
+
+        Raises:
+            DataLoss: the directory of the nearest parent is gone.
+        """
+
+    @abstractmethod
+    def mounts(self, number: int, parents: Sequence[int], kind: Kind) -> list[Mount]:
+        """How to see the snapshot's files: the same list each time. Pure, touches no file."""
+
+    @abstractmethod
+    def commit(self, number: int) -> Usage:
+        """Flush what was written and measure it: from now on nobody writes there. Idempotent."""
+
+    @abstractmethod
+    def usage(self, number: int) -> Usage:
+        """Bytes on disk and inodes of this snapshot alone, a file with several links counted once."""
+
+    @abstractmethod
+    def remove(self, number: int) -> None:
+        """Put the directory away, out of sight at once; `sweep` frees its space. Idempotent."""
+
+    @abstractmethod
+    def cleanup(self, known: Collection[int], highest: int) -> int:
+        """Put away every directory that no name knows and tell how many.
+
+        Args:
+            known: numbers that have a name in some namespace.
+            highest: the highest number ever given when `known` was read; what lies above belongs to a request that is
+                still under way and stays.
+        """
+
+    @abstractmethod
+    def sweep(self) -> None:
+        """Free the space of what was put away, also by earlier incarnations. Takes long; resumable by nature."""

@@ -1,0 +1,262 @@
+"""The methods of the wire that make, mount, measure and remove snapshots.
+
+The order is always: the name first (in metadata, which gives the number and keeps the answer under the request's key),
+then the directory on the way in; and on the way out the name first again, then the directory. So a name without a
+directory is possible for the length of a crash, and healed by whoever asks for its mounts; a directory without a name
+is possible too, and put away by `cleanup`, which also runs at every start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Mapping
+from weakref import WeakValueDictionary
+
+from actors import internal
+from actors.call import Call, handles
+from actors.snapshot.backend import Backend
+from actors.snapshot.sweeper import Sweeper
+from actors.worker import Worker
+from wharfie import failpoint
+from wharfie.errors import FailedPrecondition, InvalidArgument, NotFound, Unimplemented
+from wharfie.types import snapshots
+from wharfie.types.base import Empty
+from wharfie.types.snapshots import Kind, Mounts, Usage
+
+log = logging.getLogger("snapshot")
+
+
+class SnapshotService:
+    """Handlers of the snapshot worker.
+
+    Args:
+        backends: the snapshotters that work here, by name.
+        skipped: those that do not, with the reason.
+        default: which one a request that names none gets.
+    """
+
+    def __init__(
+        self, worker: Worker, *, backends: Mapping[str, Backend], skipped: Mapping[str, str], default: str
+    ) -> None:
+        self._worker = worker
+        self._backends = backends
+        self._skipped = skipped
+        self._default = default
+        self._locks: WeakValueDictionary[tuple[str, int], asyncio.Lock] = WeakValueDictionary()
+        self._sweeper = Sweeper(worker)
+
+    # -- handlers ----------------------------------------------------------------------------------------------------
+
+    @handles("snapshots.prepare")
+    async def prepare(self, call: Call, request: snapshots.Prepare) -> Mounts:
+        """A writable snapshot. Idempotent under its key; a failure leaves neither name nor directory."""
+        return await self._create(call, request, Kind.ACTIVE)
+
+    @handles("snapshots.view")
+    async def view(self, call: Call, request: snapshots.View) -> Mounts:
+        """A read-only snapshot; as `prepare`."""
+        return await self._create(call, request, Kind.VIEW)
+
+    @handles("snapshots.mounts")
+    async def mounts(self, call: Call, request: snapshots.GetMounts) -> Mounts:
+        """What prepare or view answered. Makes the directory when a crash kept prepare from it."""
+        backend = self._backend(request.snapshotter)
+        row = await self._get(call, request.key, backend)
+        await self._make(backend, row)
+        return _mounts(backend, row)
+
+    @handles("snapshots.usage")
+    async def usage(self, call: Call, request: snapshots.GetUsage) -> Usage:
+        """As recorded at the commit; measured for a snapshot that is still in use."""
+        backend = self._backend(request.snapshotter)
+        row = await self._get(call, request.key, backend)
+        if row.info.kind is Kind.COMMITTED and row.size >= 0:
+            return Usage(size=row.size, inodes=row.inodes)
+        return await self._worker.blocking(backend.usage, row.number)
+
+    @handles("snapshots.commit")
+    async def commit(self, call: Call, request: snapshots.Commit) -> Empty:
+        """Measure, flush, then give it its name. Idempotent under its key."""
+        backend = self._backend(request.snapshotter)
+        usage = Usage(size=0, inodes=0)
+        row = await self._find(call, request.key, backend)
+        # Without a row the call may be a repeated one, and metadata knows its answer; or it says that there is none.
+        if row is not None and row.info.kind is Kind.ACTIVE:
+            if request.parent and not row.info.parent and not backend.rebases:
+                raise Unimplemented(
+                    f"snapshotter '{backend.name}' cannot put snapshot '{request.key}' on a parent at its commit; "
+                    "prepare it on that parent"
+                )
+            await self._make(backend, row)
+            usage = await self._worker.blocking(backend.commit, row.number)
+            failpoint.hit("snapshot.commit.measured")
+        await self._worker.call(
+            "metadata.snapshot_commit",
+            internal.SnapshotCommit(
+                name=request.name,
+                key=request.key,
+                snapshotter=backend.name,
+                size=usage.size,
+                inodes=usage.inodes,
+                labels=request.labels,
+                parent=request.parent,
+            ),
+            Empty,
+            namespace=call.namespace,
+            key=call.derive("commit"),
+            timeout_s=call.remaining_s(),
+        )
+        failpoint.hit("snapshot.commit.named")
+        return Empty()
+
+    @handles("snapshots.remove")
+    async def remove(self, call: Call, request: snapshots.Remove) -> Empty:
+        """The name goes, then the directory out of sight; its space is freed in the background."""
+        backend = self._backend(request.snapshotter)
+        row = await self._worker.call(
+            "metadata.snapshot_remove",
+            internal.SnapshotRemove(key=request.key, snapshotter=backend.name),
+            internal.SnapshotRow,
+            namespace=call.namespace,
+            key=call.derive("remove"),
+            timeout_s=call.remaining_s(),
+        )
+        failpoint.hit("snapshot.remove.unnamed")
+        await self._put_away(backend, row.number)
+        failpoint.hit("snapshot.remove.renamed")
+        return Empty()
+
+    @handles("snapshots.cleanup")
+    async def cleanup(self, call: Call, request: snapshots.Cleanup) -> snapshots.Cleaned:
+        """Remove directories that no name knows, in whatever namespace, and free their space before answering."""
+        backend = self._backend(request.snapshotter)
+        removed = await self._cleanup(backend, call.remaining_s())
+        await self._sweeper.sweep(backend)
+        return snapshots.Cleaned(removed=removed)
+
+    @handles("snapshot.ping")
+    async def ping(self, _call: Call, request: Empty) -> Empty:  # noqa: ARG002 - every handler has a request
+        """The loop turns."""
+        return Empty()
+
+    # -- at start ----------------------------------------------------------------------------------------------------
+
+    async def heal(self) -> None:
+        """Put away what crashes of earlier incarnations left, and free its space. Runs beside the requests."""
+        for backend in self._backends.values():
+            removed = await self._cleanup(backend, None)
+            if removed:
+                log.info("removed %d directories of snapshotter '%s' that no snapshot names", removed, backend.name)
+            await self._sweeper.sweep(backend)
+
+    # -- parts -------------------------------------------------------------------------------------------------------
+
+    def _backend(self, name: str) -> Backend:
+        name = name or self._default
+        backend = self._backends.get(name)
+        if backend is None:
+            reason = self._skipped.get(name)
+            said = f"does not work here: {reason}" if reason else f"is unknown; there are {', '.join(self._backends)}"
+            raise InvalidArgument(f"snapshotter '{name}' {said}", details={"field": "snapshotter"})
+        return backend
+
+    async def _get(self, call: Call, key: str, backend: Backend) -> internal.SnapshotRow:
+        return await self._worker.call(
+            "metadata.snapshot_get",
+            internal.SnapshotGet(key=key, snapshotter=backend.name),
+            internal.SnapshotRow,
+            namespace=call.namespace,
+            timeout_s=call.remaining_s(),
+        )
+
+    async def _find(self, call: Call, key: str, backend: Backend) -> internal.SnapshotRow | None:
+        try:
+            return await self._get(call, key, backend)
+        except NotFound:
+            return None
+
+    async def _create(self, call: Call, request: snapshots.Prepare | snapshots.View, kind: Kind) -> Mounts:
+        backend = self._backend(request.snapshotter)
+        create = internal.SnapshotCreate(
+            key=request.key, kind=kind, parent=request.parent, snapshotter=backend.name, labels=request.labels
+        )
+        row = await self._name(call, create, step="create")
+        if call.attempt > 1:
+            named = await self._find(call, request.key, backend)
+            if named is None or named.number != row.number:
+                # An earlier attempt failed and took the name back, then died before it could say so: begin anew.
+                row = await self._name(call, create, step=f"create-{call.attempt}")
+        failpoint.hit("snapshot.prepare.named")
+        try:
+            await self._make(backend, row)
+        except Exception:
+            await self._take_back(call, request.key, backend)
+            raise
+        failpoint.hit("snapshot.prepare.made")
+        return _mounts(backend, row)
+
+    async def _name(self, call: Call, create: internal.SnapshotCreate, *, step: str) -> internal.SnapshotRow:
+        return await self._worker.call(
+            "metadata.snapshot_create",
+            create,
+            internal.SnapshotRow,
+            namespace=call.namespace,
+            key=call.derive(step),
+            timeout_s=call.remaining_s(),
+        )
+
+    async def _take_back(self, call: Call, key: str, backend: Backend) -> None:
+        """Remove the name of a snapshot whose directory could not be made."""
+        try:
+            row = await self._worker.call(
+                "metadata.snapshot_remove",
+                internal.SnapshotRemove(key=key, snapshotter=backend.name),
+                internal.SnapshotRow,
+                namespace=call.namespace,
+                key=call.derive(f"take-back-{call.attempt}"),
+            )
+        except Exception as error:
+            log.warning("snapshot '%s' could not be made and its name not be taken back: %s", key, error)
+        else:
+            await self._put_away(backend, row.number)
+
+    async def _make(self, backend: Backend, row: internal.SnapshotRow) -> None:
+        """The directory of an active snapshot or a view, if it is not there yet."""
+        if row.info.kind is Kind.COMMITTED:
+            return
+        if not backend.copies:
+            backend.prepare(row.number, row.parents, row.info.kind)
+            return
+        async with self._alone(backend, row.number):
+            await self._worker.blocking(backend.prepare, row.number, row.parents, row.info.kind)
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, backend: Backend, number: int) -> AsyncIterator[None]:
+        """Nobody else works on this number meanwhile."""
+        lock = self._locks.setdefault((backend.name, number), asyncio.Lock())
+        async with lock:
+            yield
+
+    async def _put_away(self, backend: Backend, number: int) -> None:
+        async with self._alone(backend, number):
+            backend.remove(number)
+        self._sweeper.wake(backend)
+
+    async def _cleanup(self, backend: Backend, timeout_s: float | None) -> int:
+        numbers = await self._worker.call(
+            "metadata.snapshot_numbers",
+            internal.SnapshotNumbers(snapshotter=backend.name),
+            internal.Numbers,
+            timeout_s=timeout_s,
+        )
+        return await self._worker.blocking(backend.cleanup, frozenset(numbers.numbers), numbers.highest)
+
+
+def _mounts(backend: Backend, row: internal.SnapshotRow) -> Mounts:
+    if row.info.kind is Kind.COMMITTED:
+        raise FailedPrecondition(
+            f"snapshot '{row.info.name}' is committed and cannot be mounted; prepare a snapshot or view on it"
+        )
+    return Mounts(mounts=backend.mounts(row.number, row.parents, row.info.kind))

@@ -1,0 +1,33 @@
+"""Freeing the space of removed snapshots, in the background and one tree at a time per snapshotter.
+
+Deleting many files takes long and nobody waits for it: a removed snapshot is out of sight by a rename, and what a
+crash leaves behind is found again by the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from actors.snapshot.backend import Backend
+from actors.worker import Worker
+
+
+class Sweeper:
+    """Runs `Backend.sweep`, never twice at once for one back-end."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._waiting: set[str] = set()
+
+    def wake(self, backend: Backend) -> None:
+        """Sweep soon; what is put away until it begins is swept with it."""
+        if backend.name not in self._waiting:
+            self._waiting.add(backend.name)
+            self._worker.spawn(self.sweep(backend))
+
+    async def sweep(self, backend: Backend) -> None:
+        """Sweep, and return when all that was put away before this call is gone."""
+        async with self._locks.setdefault(backend.name, asyncio.Lock()):
+            self._waiting.discard(backend.name)
+            await self._worker.blocking(backend.sweep)
