@@ -337,15 +337,16 @@ class _Decision(Turn):
         self.actions.append(AskStop(child=name, generation=child.generation, reason=child.cause, timeout_s=timeout_s))
 
     def _fork(self, name: str) -> None:
-        child = self.children[name]
-        generation = child.generation + 1
+        generation = self.children[name].generation + 1
+        spec = self.tree.child(name)  # that of now: a reload takes effect with the next incarnation
         self.change(
             name,
+            spec=spec,
             phase=Phase.STARTING,
             generation=generation,
             started_s=self.now_s,
             ready_s=None,
-            deadline_s=self.now_s + child.spec.ready_timeout_s,
+            deadline_s=self.now_s + spec.ready_timeout_s,
             ordered=False,
         )
         self.actions.append(Fork(child=name, generation=generation))

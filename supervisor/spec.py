@@ -164,6 +164,13 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
             raise SpecError("field 'period_s' must be above 0")
         start_order(self.children)
 
+    def child(self, name: str) -> ChildSpec:
+        """The specification of a child. Raises: KeyError."""
+        for spec in self.children:
+            if spec.id == name:
+                return spec
+        raise KeyError(name)
+
     def strategy(self, group: str) -> Strategy:
         """The strategy of a group."""
         return self.groups.get(group, Strategy.ONE_FOR_ONE)

@@ -1,0 +1,141 @@
+"""What a fresh fork does to itself before it runs its target, and how it ends.
+
+The supervisor forks with all signals blocked; a child first takes away what it must not share (handlers, the wake-up
+pipe, descriptors, the session), then lets signals through, then imports and runs its target. It always ends in
+`os._exit`: neither the supervisor's `atexit` functions nor its buffers are a child's business.
+
+Exit codes: what the target's SystemExit says; 0 when it returns; 70 (EX_SOFTWARE) for an exception, whose traceback is
+in the log and in the crash report.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import importlib
+import logging
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+from actors.control import Control, ControlClosed
+from config import log as log_setup
+from linux.descriptors import close_all_except
+from linux.prctl import set_pdeathsig, set_title
+
+EX_SOFTWARE = 70
+_ALL = signal.valid_signals()
+
+log = logging.getLogger("supervisor")
+
+
+def fork(body: Callable[[], object], *, stack_fd: int = 2) -> int:
+    """Fork a process that runs `body` and ends; return its pid.
+
+    Raises: OSError when the kernel refuses (memory, number of processes).
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _run(body, stack_fd)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return pid
+
+
+def _run(body: Callable[[], object], stack_fd: int) -> NoReturn:
+    code = EX_SOFTWARE
+    try:
+        body()
+        code = 0
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        if isinstance(stop.code, str):
+            log.error("%s", stop.code)
+    except ControlClosed:
+        code = 0
+    except BaseException:  # the outermost frame of the process: whatever it is, it is said and ends here
+        log.exception("uncaught exception")
+        if stack_fd != 2:
+            _write(stack_fd, traceback.format_exc())
+    finally:
+        os._exit(code)
+
+
+def _write(fd: int, text: str) -> None:
+    # A pipe that nobody reads must not keep the process; what fits is enough.
+    os.set_blocking(fd, False)
+    try:
+        os.write(fd, text.encode(errors="replace")[-60_000:])
+    except OSError:
+        return
+
+
+def run_actor(
+    *,
+    name: str,
+    generation: int,
+    target: str,
+    argument: Any,
+    channel: socket.socket,
+    stack_fd: int,
+    parent_pid: int,
+    group_procs: str = "",
+) -> None:
+    """The body of a worker or the router: `target(control, argument)`; `group_procs` names its control group."""
+    set_pdeathsig(signal.SIGKILL, parent_pid=parent_pid)
+    if group_procs:
+        with open(group_procs, "w", encoding="ascii") as file:
+            file.write(str(os.getpid()))
+    _settle(name, keep=(channel.fileno(), stack_fd), stack_fd=stack_fd)
+    log_setup.set_fields(actor=name, generation=generation)
+    # The collector stays off until the child is ready (`Control.ready`): what it imports and builds is no garbage.
+    resolve(target)(Control(channel, name=name, generation=generation), argument)
+
+
+def run_job(*, name: str, target: str, args: bytes, fds: list[int], parent_pid: int) -> None:
+    """The body of a job: `target(args, fds)`; it dies with the supervisor."""
+    set_pdeathsig(signal.SIGKILL, parent_pid=parent_pid)
+    _settle(name, keep=fds, stack_fd=2)
+    log_setup.set_fields(job=name)
+    gc.enable()
+    resolve(target)(args, fds)
+
+
+def run_shim(*, name: str, target: str, args: bytes, fds: list[int]) -> None:
+    """The body of a shim: `target(args, fds)`; it outlives the supervisor and knows nothing of it."""
+    set_pdeathsig(0)
+    _settle(name, keep=fds, stack_fd=2)
+    log_setup.set_fields(shim=os.getpid())
+    gc.enable()
+    resolve(target)(args, fds)
+
+
+def resolve(target: str) -> Callable[..., object]:
+    """The function that a dotted string "package.module:function" names; imports its module."""
+    module, _, function = target.partition(":")
+    found: Callable[..., object] = getattr(importlib.import_module(module), function)
+    return found
+
+
+def _settle(name: str, *, keep: Iterable[int], stack_fd: int) -> None:
+    """Own session, own signals, only the descriptors named, own name, stack dumps on SIGUSR1."""
+    signal.set_wakeup_fd(-1)
+    for number in _ALL:
+        handler = signal.getsignal(number)
+        if callable(handler) or (handler is signal.SIG_IGN and number is not signal.SIGPIPE):
+            signal.signal(number, signal.SIG_DFL)
+    os.setsid()
+    null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    os.dup2(null, 0)
+    close_all_except(keep)
+    set_title(f"wharfie-{name}")
+    faulthandler.enable(file=stack_fd)
+    faulthandler.register(signal.SIGUSR1, file=stack_fd)
+    sys.argv[:] = [f"wharfie-{name}"]
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
