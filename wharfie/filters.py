@@ -170,7 +170,9 @@ class _Parser:
             return _SIMPLE[code]
         if code == quote:
             return quote
-        number = int(code, 8) if len(code) == 3 else int(code[1:], 16) if len(code) > 1 else -1
+        number = -1
+        if len(code) > 1:
+            number = int(code[1:], 16) if code[0] in "xuU" else int(code, 8)
         if 0 <= number <= 0x10FFFF and not 0xD800 <= number <= 0xDFFF:
             return chr(number)
         if quote != '"' and len(code) == 1:

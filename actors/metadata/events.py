@@ -23,7 +23,7 @@ from wharfie.types.base import Empty
 
 
 class EventService:
-    """`events.publish`, `events.forward`, `events.subscribe`."""
+    """`events.publish` and `events.subscribe`."""
 
     def __init__(self, store: Transactions) -> None:
         self.store = store
@@ -37,22 +37,6 @@ class EventService:
         return events.Published(
             seq=self.store.events.append(namespace, topic, request.event, now_ns=self.store.now_ns())
         )
-
-    @handles("events.forward")
-    @mutation
-    def forward(self, call: Call, request: EventsForward) -> Empty:
-        """Store events of another worker in order, all or none; one whose key is known is passed over.
-
-        Raises: InvalidArgument (namespace, topic or timestamp; nothing was stored).
-        """
-        namespace = check_namespace(call.namespace)
-        log, now_ns = self.store.events, self.store.now_ns()
-        for event in request.events:
-            topic = check_topic(event.topic)
-            timestamp_ns = check_count(event.timestamp_ns, field="timestamp_ns", low=1)
-            if not event.key or log.is_new(event.key, now_ns=now_ns):
-                log.append(namespace, topic, event.event, now_ns=now_ns, timestamp_ns=timestamp_ns)
-        return Empty()
 
     @handles("events.subscribe")
     async def subscribe(self, call: Call, request: events.Subscribe) -> AsyncIterator[bytes]:
@@ -83,6 +67,29 @@ class EventService:
                     await log.wait_after(seq)
         finally:
             log.reader_gone()
+
+
+class ForwardService:
+    """`events.forward`, which workers call; there whatever is disabled."""
+
+    def __init__(self, store: Transactions) -> None:
+        self.store = store
+
+    @handles("events.forward")
+    @mutation
+    def forward(self, call: Call, request: EventsForward) -> Empty:
+        """Store events of another worker in order, all or none; one whose key is known is passed over.
+
+        Raises: InvalidArgument (namespace, topic or timestamp; nothing was stored).
+        """
+        namespace = check_namespace(call.namespace)
+        log, now_ns = self.store.events, self.store.now_ns()
+        for event in request.events:
+            topic = check_topic(event.topic)
+            timestamp_ns = check_count(event.timestamp_ns, field="timestamp_ns", low=1)
+            if not event.key or log.is_new(event.key, now_ns=now_ns):
+                log.append(namespace, topic, event.event, now_ns=now_ns, timestamp_ns=timestamp_ns)
+        return Empty()
 
 
 def _lookup_in(entry: Entry) -> Lookup:

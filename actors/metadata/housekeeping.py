@@ -28,7 +28,9 @@ class Housekeeping:
         """Prune, then rest; after a failure (a full disk) the next round tries again."""
         while True:
             try:
-                while self.step():
+                more = True
+                while more:
+                    more = self.step()
                     # Others first: a request that came meanwhile is served between two steps.
                     await asyncio.sleep(0)
             except WharfieError as error:

@@ -50,6 +50,7 @@ class Transactions:
         self._path = path
         self.replies = Replies(connection)
         self._lost: WharfieError | None = None
+        self._is_closed = False
 
     def read(self, statement: str, parameters: tuple[Any, ...] = ()) -> sqlite3.Cursor:
         """Run a SELECT.
@@ -117,7 +118,7 @@ class Transactions:
         Raises:
             WharfieError: nothing of the turn was stored.
         """
-        if self._lost is None and not self.connection.in_transaction:
+        if self._is_closed or (self._lost is None and not self.connection.in_transaction):
             return
         try:
             failpoint.hit("metadata.commit.before")
@@ -154,6 +155,13 @@ class Transactions:
             raise (typed(error, path=self._path) if isinstance(error, sqlite3.Error) else error) from None
         self.commit()
         return done
+
+    def close(self) -> None:
+        """Commit and close; the write-ahead log is folded into the database. Idempotent."""
+        if not self._is_closed:
+            self.commit()
+            self._is_closed = True
+            self.connection.close()
 
 
 class Service(Protocol):
