@@ -1,0 +1,242 @@
+"""One blob that is being written: its bytes, their hash so far, and what is known about it.
+
+The hash lives in memory and goes along with the writes. After a restart it is made again by reading what is there, when
+it is first needed. Everything here blocks, and one thread at a time may use an ingest; the service's lock per ref sees
+to that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from linux.files import copy_range
+from wharfie.types.content import Status
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+_READ_BYTES = 256 * 1024
+
+Buffers = Sequence[bytes | memoryview]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an ingest's file `meta` says.
+
+    Attributes:
+        shared: digest of a blob of another namespace that stands for the bytes; nothing was transferred.
+        committed: digest of the blob that the bytes became or are about to become; once there is no file `data` any
+            more, only the name in metadata may still be missing.
+        key: idempotency key of the commit that wrote `committed`.
+    """
+
+    namespace: str
+    ref: str
+    started_at_ns: int
+    total: int = 0
+    expected: str = ""
+    shared: str = ""
+    committed: str = ""
+    committed_size: int = 0
+    key: str = ""
+
+
+class Ingest:
+    """An ingest on disk.
+
+    Args:
+        directory: holds `meta` and, until it was committed or while a blob stands for it, `data`.
+        shared_path: the file of the blob that `record.shared` names.
+    """
+
+    def __init__(self, directory: str, record: Record, *, shared_path: str = "") -> None:
+        self.directory = directory
+        self.record = record
+        self._data = f"{directory}/data"
+        self._shared_path = shared_path
+        self._fd = -1
+        self._hash: _Hash | None = None
+        status = self._stat()
+        self.offset = status.st_size if status else 0
+        self.updated_at_ns = status.st_mtime_ns if status else record.started_at_ns
+        self.inherited = self.offset
+        """Bytes that were there before this process wrote any."""
+
+    def _stat(self) -> os.stat_result | None:
+        try:
+            return os.stat(self._shared_path or self._data)
+        except FileNotFoundError:
+            return None
+
+    @property
+    def is_shared(self) -> bool:
+        """A blob stands for the bytes."""
+        return bool(self._shared_path)
+
+    @property
+    def is_open(self) -> bool:
+        """A descriptor and the state of the hash are held."""
+        return self._fd >= 0
+
+    def status(self) -> Status:
+        """The ingest as clients see it."""
+        record = self.record
+        return Status(
+            ref=record.ref,
+            offset=self.offset,
+            total=self.offset if self.is_shared else record.total,
+            expected=record.expected,
+            started_at_ns=record.started_at_ns,
+            updated_at_ns=self.updated_at_ns,
+        )
+
+    # -- bytes -------------------------------------------------------------------------------------------------------
+
+    def open(self, algorithm: str) -> None:
+        """Open the data and bring the hash up to the end of it; a hash of another algorithm is made anew."""
+        if self._fd < 0:
+            flags = os.O_RDONLY if self.is_shared else os.O_RDWR | os.O_CREAT
+            path = self._shared_path or self._data
+            self._fd = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self.offset = os.fstat(self._fd).st_size
+        if self._hash is None or self._hash.name != algorithm:
+            state = hashlib.new(algorithm)
+            buffer = memoryview(bytearray(min(_READ_BYTES, self.offset)))
+            done = 0
+            while done < self.offset:
+                count = os.preadv(self._fd, [buffer[: self.offset - done]], done)
+                if not count:
+                    raise OSError(f"data of ingest '{self.record.ref}' became shorter while it was read")
+                state.update(buffer[:count])
+                done += count
+            self._hash = state
+
+    def needs_hashing(self, algorithm: str) -> bool:
+        """Whether `open` would have to read bytes."""
+        return self.offset > 0 and (self._hash is None or self._hash.name != algorithm)
+
+    def append(self, buffers: Buffers) -> None:
+        """Write at the end and hash. When the disk is full nothing of it stays. The ingest must be open."""
+        if self.is_shared:
+            raise RuntimeError("bytes were appended to a shared ingest before `own`")
+        hashed = self._hash
+        if hashed is None:
+            raise RuntimeError("bytes were appended to an ingest that is not open")
+        position = self.offset
+        try:
+            for buffer in buffers:
+                data = memoryview(buffer)
+                while data:
+                    count = os.pwrite(self._fd, data, position)
+                    position += count
+                    data = data[count:]
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, self.offset)
+            raise
+        for buffer in buffers:
+            hashed.update(buffer)
+        self._moved(position)
+
+    def truncate(self) -> None:
+        """Begin anew with no bytes. The ingest must be open, and not shared."""
+        os.ftruncate(self._fd, 0)
+        self._hash = hashlib.new(self._hash.name if self._hash else "sha256")
+        self.inherited = 0
+        self._moved(0)
+
+    def holds(self, buffers: Buffers, offset: int) -> bool:
+        """Whether these bytes are what is at `offset`, as far as the ingest reaches. The ingest must be open."""
+        for buffer in buffers:
+            data = memoryview(buffer)
+            while data:
+                there = os.pread(self._fd, min(len(data), _READ_BYTES, max(self.offset - offset, 0)), offset)
+                if not there:
+                    return True
+                if data[: len(there)] != there:
+                    return False
+                offset += len(there)
+                data = data[len(there) :]
+        return True
+
+    def own(self, size: int) -> None:
+        """Copy the first bytes of the blob that stands for the ingest into data of its own. The ingest must be open."""
+        if not self.is_shared:
+            return
+        temporary = f"{self.directory}/data.tmp"
+        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            copy_range(self._fd, fd, size=size)
+            os.rename(temporary, self._data)
+        except BaseException:
+            os.close(fd)
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        os.close(self._fd)
+        self._fd = fd
+        self._shared_path = ""
+        self.save(shared="")
+
+    def digest(self) -> str:
+        """The digest of all bytes so far. The ingest must be open."""
+        if self._hash is None:
+            raise RuntimeError("the digest of an ingest that is not open was asked for")
+        return f"{self._hash.name}:{self._hash.hexdigest()}"
+
+    def sync(self) -> None:
+        """Write the data to disk. The ingest must be open."""
+        os.fsync(self._fd)
+
+    @property
+    def data_path(self) -> str:
+        """Where its own bytes are."""
+        return self._data
+
+    def discard(self) -> None:
+        """Delete its own bytes. Idempotent."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._data)
+
+    def close(self) -> None:
+        """Let go of the descriptor and the hash; both come back when needed. Idempotent."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        self._hash = None
+
+    def _moved(self, offset: int) -> None:
+        self.offset = offset
+        self.updated_at_ns = os.fstat(self._fd).st_mtime_ns
+
+    # -- meta --------------------------------------------------------------------------------------------------------
+
+    def save(self, **changes: str | int) -> None:
+        """Change fields of the record, on disk first. Atomic."""
+        record = msgspec.structs.replace(self.record, **changes)
+        if record != self.record:
+            write_record(self.directory, record)
+            self.record = record
+
+
+def write_record(directory: str, record: Record) -> None:
+    """Write `meta` of an ingest. Atomic."""
+    temporary = f"{directory}/meta.tmp"
+    with open(temporary, "wb") as file:
+        file.write(msgspec.json.encode(record))
+    os.rename(temporary, f"{directory}/meta")
+
+
+def read_record(directory: str) -> Record | None:
+    """What `meta` says; None when it is not there or was cut short by a power failure."""
+    try:
+        with open(f"{directory}/meta", "rb") as file:
+            return msgspec.json.decode(file.read(), type=Record)
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
+        return None

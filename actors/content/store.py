@@ -1,0 +1,162 @@
+"""The files of blobs.
+
+::
+
+    blobs/<algorithm>/<hex>    read-only; whole and verified from the moment it has this name
+    ingest/…                   see `ingests.py`
+    ingest/tmp-…               being filled by one call; a restart removes it
+
+Everything here blocks. What it does not know it leaves alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+
+from wharfie.errors import FailedPrecondition, InvalidArgument
+
+ALGORITHMS = ("sha256", "sha384", "sha512")
+
+_BUFFER_BYTES = 256 * 1024
+"""Copied and hashed at a time: fits the second-level cache, so the hash reads what the copy has just brought in."""
+
+_TEMPORARY = "tmp-"
+
+
+class BlobStore:
+    """Blobs by digest, below one directory.
+
+    Args:
+        root: absolute path; made when missing.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.ingest_root = f"{root}/ingest"
+        self._blobs = f"{root}/blobs"
+        self._serial = 0
+        for directory in (root, self._blobs, self.ingest_root, *(f"{self._blobs}/{name}" for name in ALGORITHMS)):
+            os.makedirs(directory, mode=0o755, exist_ok=True)
+        for name in os.listdir(self.ingest_root):
+            if name.startswith(_TEMPORARY):
+                path = f"{self.ingest_root}/{name}"
+                if os.path.isdir(path):
+                    remove_directory(path)
+                else:
+                    os.unlink(path)
+
+    def path(self, digest: str) -> str:
+        """Where a blob is, or would be; the digest must have been checked."""
+        algorithm, _, encoded = digest.partition(":")
+        return f"{self._blobs}/{algorithm}/{encoded}"
+
+    def size(self, digest: str) -> int | None:
+        """Bytes of a blob; None when there is none."""
+        try:
+            return os.stat(self.path(digest)).st_size
+        except FileNotFoundError:
+            return None
+
+    def open(self, digest: str) -> int:
+        """A descriptor for reading, the caller's to close; the bytes stay readable even when the blob is deleted.
+
+        Raises:
+            FileNotFoundError: there is no such blob.
+        """
+        return os.open(self.path(digest), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def temporary(self) -> str:
+        """A fresh name in the ingest directory, on the same file system as the blobs."""
+        self._serial += 1
+        return f"{self.ingest_root}/{_TEMPORARY}{os.getpid()}-{self._serial}"
+
+    def adopt(self, path: str, digest: str) -> None:
+        """Make a complete, synced, verified file the blob of its digest. Atomic; replaces an equal one."""
+        target = self.path(digest)
+        os.chmod(path, 0o444)
+        os.rename(path, target)
+        fd = os.open(os.path.dirname(target), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def unlink(self, digest: str) -> None:
+        """Delete a blob's file. Idempotent; who reads it goes on reading."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path(digest))
+
+    def copy_in(self, path: str, *, offset: int, length: int, digest: str) -> str:
+        """Copy a piece of a local file to a temporary file, hashing it in the same pass, and sync it.
+
+        Returns: the temporary file, verified, for `adopt`.
+
+        Raises:
+            InvalidArgument: the file cannot be read, or ends before the piece does.
+            FailedPrecondition: the bytes have another digest.
+        """
+        try:
+            source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise InvalidArgument(
+                f"file '{path}' cannot be read: {error.strerror}", details={"field": "path"}
+            ) from None
+        temporary = self.temporary()
+        try:
+            target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                found = _copy_and_hash(source, target, offset=offset, length=length, digest=digest)
+                if found != digest:
+                    raise FailedPrecondition(
+                        f"bytes {offset} to {offset + length} of '{path}' have digest '{found}', expected '{digest}'",
+                        details={"reason": "digest", "digest": found},
+                    )
+                os.fsync(target)
+            finally:
+                os.close(target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        finally:
+            os.close(source)
+        return temporary
+
+
+def _copy_and_hash(source: int, target: int, *, offset: int, length: int, digest: str) -> str:
+    algorithm = digest.partition(":")[0]
+    state = hashlib.new(algorithm)
+    buffer = memoryview(bytearray(min(_BUFFER_BYTES, max(length, 1))))
+    copied = 0
+    while copied < length:
+        count = os.preadv(source, [buffer[: length - copied]], offset + copied)
+        if not count:
+            raise InvalidArgument(
+                f"the file ends at byte {offset + copied}, before byte {offset + length}", details={"field": "length"}
+            )
+        piece = buffer[:count]
+        state.update(piece)
+        write_all(target, piece)
+        copied += count
+    return f"{algorithm}:{state.hexdigest()}"
+
+
+def write_all(fd: int, data: memoryview) -> None:
+    """Write all of it at the descriptor's position, in as many calls as the kernel wants."""
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def remove_files(directory: str) -> None:
+    """Empty a directory that holds plain files. Idempotent."""
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(directory):
+            os.unlink(f"{directory}/{name}")
+
+
+def remove_directory(directory: str) -> None:
+    """Remove a directory with the plain files in it. Idempotent."""
+    remove_files(directory)
+    with contextlib.suppress(FileNotFoundError):
+        os.rmdir(directory)
