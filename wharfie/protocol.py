@@ -73,7 +73,7 @@ class Routed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         internal: it comes from another worker, not from a client.
     """
 
-    id: int
+    id: int = 0
     kind: str = "request"
     method: str = ""
     namespace: str = ""

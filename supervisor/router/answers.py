@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from supervisor.router.flights import Flights, Peer
 from wharfie import protocol
 from wharfie.types.introspection import Version
@@ -44,3 +46,11 @@ def stats(flights: Flights, peers: Iterable[Peer], counts: dict[str, int], *, st
 def dead_letters(letters: Iterable[dict[str, Any]]) -> bytes:
     """The reply of `router.dead_letters`, oldest first."""
     return protocol.encode({"dead_letters": list(letters)})
+
+
+def code_of(body: Any) -> str:
+    """The code in the body of an error."""
+    try:
+        return msgspec.msgpack.decode(body if isinstance(body, bytes) else body.bytes, type=protocol.ErrorBody).code
+    except msgspec.MsgspecError:
+        return "internal"

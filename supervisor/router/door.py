@@ -7,7 +7,7 @@ a body or payload is looked at (their owner validates them).
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -15,6 +15,9 @@ from wharfie import protocol
 from wharfie.errors import InvalidArgument, PermissionDenied, ResourceExhausted, Unimplemented, WharfieError
 from wharfie.methods import METHODS, Method
 from wharfie.protocol import Header
+
+if TYPE_CHECKING:
+    from config.settings import Settings
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*")
 _TO_ROUTER = frozenset(("request", "credit", "cancel"))
@@ -132,3 +135,15 @@ def admit(header: Header, *, internal: bool) -> Method:
             InvalidArgument(f"header field 'credits' must be 0 to {CREDITS_MAX}", details={"field": "credits"}),
         )
     return rule
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The limits of the configuration."""
+    router = settings.router
+    return Limits(
+        message_bytes=router.max_message_bytes,
+        header_bytes=router.max_header_bytes,
+        depth=router.max_depth,
+        per_client=router.max_outstanding_per_client,
+        per_worker=router.max_outstanding_per_worker,
+    )

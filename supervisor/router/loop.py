@@ -12,7 +12,6 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import zmq
 
 from actors.control import (
@@ -29,7 +28,8 @@ from actors.control import (
 from supervisor.router import answers, door
 from supervisor.router.audit import Audit
 from supervisor.router.flights import Flight, Flights, Peer
-from supervisor.router.sockets import ZAP_DOMAIN, Sockets, peer_of, receive, send, size_of, user_of
+from supervisor.router.post import Post
+from supervisor.router.sockets import ZAP_DOMAIN, Sockets, peer_of, receive, size_of, user_of
 from wharfie import errors, protocol
 from wharfie.dealer import readable
 from wharfie.methods import WORKERS, Mode
@@ -42,8 +42,6 @@ log = logging.getLogger("router")
 
 BATCH = 256
 """Messages taken from one socket before the others get their turn."""
-OUTBOX_MAX_BYTES = 64 * 1024 * 1024
-"""What a peer that does not read may leave in our memory."""
 RETRY_MS = 2
 PING_S = 5.0
 FORGET_S = 60.0
@@ -58,20 +56,18 @@ class Router:
         paths = Paths.of(settings)
         self._control = control
         self._settings = settings
-        self._limits = limits_of(settings)
+        self._limits = door.limits_of(settings)
         self._sockets = Sockets(settings, backend=paths.backend_socket)
         self._audit = Audit(f"{paths.root}/audit.log")
         self._flights = Flights(WORKERS)
         self._peers: dict[tuple[str, bytes], Peer] = {}
-        self._blocked: set[Peer] = set()
         self._epoch = f"{os.getpid():x}-{time.time_ns():x}"
         self._hello = [MAGIC, protocol.encode(Header(kind="hello", epoch=self._epoch)), b"\x80"]
-        self._dead: deque[dict[str, Any]] = deque(maxlen=settings.router.dead_letters or None)
         self._counts = {"requests": 0, "replies": 0, "items": 0, "refused": 0, "late": 0, "retried": 0, "expired": 0}
         self._heartbeat_s = settings.supervisor.heartbeat_interval_s
         self._started_ns = time.monotonic_ns()
         self._stopping = False
-        self._by_side = {"front": self._sockets.front, "back": self._sockets.back}
+        self._post = Post(self._sockets, on_gone=self._gone, dead_letters=settings.router.dead_letters)
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
@@ -84,7 +80,7 @@ class Router:
         sockets.open_public()
         poller.register(sockets.front, zmq.POLLIN)
         if sockets.tcp is not None and sockets.zap is not None:
-            self._by_side["tcp"] = sockets.tcp
+            self._post.by_side["tcp"] = sockets.tcp
             poller.register(sockets.tcp, zmq.POLLIN)
             poller.register(sockets.zap, zmq.POLLIN)
         self._control.ready()
@@ -112,7 +108,7 @@ class Router:
 
     def _timeout_ms(self, until_s: float) -> int:
         wait_ms = max(0, int(until_s * 1000) + 1)
-        if self._blocked:
+        if self._post.blocked:
             return min(wait_ms, RETRY_MS)
         nearest = self._flights.nearest_deadline_ns
         if nearest:
@@ -136,8 +132,8 @@ class Router:
             sockets.zap.send_multipart(answer_zap(sockets.zap.recv_multipart(), sockets.allowed, domain=ZAP_DOMAIN))
         for flight in self._flights.expired(time.monotonic_ns()):
             self._expire(flight)
-        for peer in list(self._blocked):
-            self._send_rest(peer)
+        for peer in list(self._post.blocked):
+            self._post.rest(peer)
         self._audit.flush()
 
     def _drain(self, socket: zmq.Socket[bytes], side: str) -> None:
@@ -164,7 +160,7 @@ class Router:
             # The empty probe of a (re)connected DEALER: it learns who we are, and a worker is up.
             if side == "back":
                 self._worker_up(route)
-            self._send(peer, self._hello)
+            self._post.send(peer, self._hello)
             return
         if side == "back":
             header = protocol.decode_header(frames[1])
@@ -184,7 +180,7 @@ class Router:
                 self._on_cancel(peer, header)
         except door.Refused as refused:
             self._counts["refused"] += 1
-            self._send_error(peer, refused.id, refused.error)
+            self._post.error(peer, refused.id, refused.error)
 
     def _new_peer(self, side: str, route: bytes, first: Any) -> Peer:
         uid, gid, pid = peer_of(first) if side != "tcp" else (-1, -1, 0)
@@ -201,7 +197,7 @@ class Router:
         refusal = self._flights.refusal(peer, rule, size_bytes, limits=self._limits)
         if refusal is not None:
             self._counts["refused"] += 1
-            self._send_error(peer, header.id, refusal)
+            self._post.error(peer, header.id, refusal)
             return
         if rule.owner == "router":
             self._answer_self(peer, header)
@@ -239,7 +235,7 @@ class Router:
         )
         flight.generation = owner.generation
         owner.flights[flight.number] = flight
-        self._send(self._peers["back", owner.route], [MAGIC, protocol.encode(routed), *flight.frames])
+        self._post.send(self._peers["back", owner.route], [MAGIC, protocol.encode(routed), *flight.frames])
 
     def _on_credit(self, peer: Peer, header: Header) -> None:
         flight = peer.flights.get(header.id)
@@ -249,7 +245,7 @@ class Router:
         owner = self._flights.owners.get(flight.owner)
         if owner is not None and owner.route is not None and flight.number in owner.flights:
             forward = Routed(id=flight.number, kind="credit", credits=min(header.credits, door.CREDITS_MAX))
-            self._send(self._peers["back", owner.route], [MAGIC, protocol.encode(forward)])
+            self._post.send(self._peers["back", owner.route], [MAGIC, protocol.encode(forward)])
 
     def _on_cancel(self, peer: Peer, header: Header) -> None:
         flight = peer.flights.get(header.id)
@@ -265,7 +261,7 @@ class Router:
         """Tell the worker that nobody waits any more."""
         owner = self._flights.owners.get(flight.owner)
         if owner is not None and owner.route is not None and flight.number in owner.flights:
-            self._send(
+            self._post.send(
                 self._peers["back", owner.route], [MAGIC, protocol.encode(Routed(id=flight.number, kind="cancel"))]
             )
 
@@ -273,17 +269,19 @@ class Router:
         flight = self._flights.by_number.get(header.id)
         if flight is None:
             self._counts["late"] += 1
-            self._bury("late answer", kind=header.kind, number=header.id)
+            self._post.bury("late answer", kind=header.kind, number=header.id)
             return
         if header.kind == "item":
             self._counts["items"] += 1
             flight.items += 1
             flight.credits -= 1
-            self._send(flight.peer, [MAGIC, protocol.encode(Header(id=flight.header.id, kind="item")), *frames[2:]])
+            self._post.send(
+                flight.peer, [MAGIC, protocol.encode(Header(id=flight.header.id, kind="item")), *frames[2:]]
+            )
             return
         outcome = "ok"
         if header.kind == "error":
-            outcome = _code_of(frames[2])
+            outcome = answers.code_of(frames[2])
         self._finish(flight, frames[1:], header.kind, outcome)
 
     def _finish(self, flight: Flight, frames: list[Any], kind: str, outcome: str) -> None:
@@ -292,7 +290,7 @@ class Router:
         self._counts["replies"] += 1
         if flight.rule.mode is Mode.WRITE or flight.owner == "transfer":
             self._audit.record(flight, outcome, now_ns=time.monotonic_ns())
-        self._send(flight.peer, [MAGIC, protocol.encode(Header(id=flight.header.id, kind=kind)), *frames[1:]])
+        self._post.send(flight.peer, [MAGIC, protocol.encode(Header(id=flight.header.id, kind=kind)), *frames[1:]])
 
     def _expire(self, flight: Flight) -> None:
         self._counts["expired"] += 1
@@ -301,7 +299,7 @@ class Router:
             f"the time for '{flight.header.method}' is up ({flight.header.deadline_ms} ms)",
             maybe_done=flight.rule.mode is not Mode.READ and flight.attempt > 0,
         )
-        self._bury("deadline", method=flight.header.method, worker=flight.owner)
+        self._post.bury("deadline", method=flight.header.method, worker=flight.owner)
         self._finish(flight, [b"", protocol.encode(error.to_wire())], "error", str(error.code))
 
     def _answer_self(self, peer: Peer, header: Header) -> None:
@@ -310,9 +308,9 @@ class Router:
         elif header.method == "router.stats":
             body = answers.stats(self._flights, self._peers.values(), self._counts, started_ns=self._started_ns)
         else:
-            body = answers.dead_letters(self._dead)
+            body = answers.dead_letters(self._post.dead)
         self._counts["replies"] += 1
-        self._send(peer, [MAGIC, protocol.encode(Header(id=header.id, kind="reply")), body])
+        self._post.send(peer, [MAGIC, protocol.encode(Header(id=header.id, kind="reply")), body])
 
     # -- workers -----------------------------------------------------------------------------------------------------
 
@@ -337,7 +335,7 @@ class Router:
         self._counts["retried"] += len(fate.again)
         for flight, error in fate.answers:
             if isinstance(error, errors.Poisoned):
-                self._bury("poisoned", method=flight.header.method, worker=name, key=flight.header.key)
+                self._post.bury("poisoned", method=flight.header.method, worker=name, key=flight.header.key)
             self._finish(flight, [b"", protocol.encode(error.to_wire())], "error", str(error.code))
 
     def _down(self, message: Down) -> None:
@@ -358,11 +356,15 @@ class Router:
 
     def _drop(self, peer: Peer) -> None:
         """A peer is gone: nobody waits for its answers."""
-        self._blocked.discard(peer)
-        peer.outbox.clear()
+        self._post.forget(peer)
         for flight in list(peer.flights.values()):
             self._abandon(flight)
             self._flights.close(flight)
+
+    def _gone(self, peer: Peer) -> None:
+        """A client cannot be reached any more."""
+        self._peers.pop((peer.side, peer.route), None)
+        self._drop(peer)
 
     def _on_control(self) -> None:
         for message, fds in self._control.receive():
@@ -389,82 +391,10 @@ class Router:
         else:
             self._finish(flight, [b"", message.body], "reply", "ok")
 
-    # -- sending -----------------------------------------------------------------------------------------------------
-
-    def _send_error(self, peer: Peer, id_: int, error: errors.WharfieError) -> None:
-        self._send(peer, [MAGIC, protocol.encode(Header(id=id_, kind="error")), protocol.encode(error.to_wire())])
-
-    def _send(self, peer: Peer, frames: list[Any]) -> None:
-        if peer.outbox:
-            self._keep(peer, frames)
-            return
-        try:
-            send(self._by_side[peer.side], peer.route, frames)
-        except zmq.Again:
-            self._keep(peer, frames)
-        except zmq.ZMQError as error:
-            self._gone(peer, error)
-
-    def _gone(self, peer: Peer, error: zmq.ZMQError) -> None:
-        if peer.side == "back":
-            # A dead worker's flights are settled by its Down; until then they stay where they are.
-            return
-        self._bury("peer gone", pid=peer.pid, error=zmq.strerror(error.errno or 0), requests=len(peer.flights))
-        self._peers.pop((peer.side, peer.route), None)
-        self._drop(peer)
-
-    def _keep(self, peer: Peer, frames: list[Any]) -> None:
-        peer.outbox.append(frames)
-        peer.outbox_bytes += size_of(frames)
-        self._blocked.add(peer)
-        if peer.outbox_bytes > OUTBOX_MAX_BYTES and peer.side != "back":
-            self._bury("peer does not read", pid=peer.pid, messages=len(peer.outbox), requests=len(peer.flights))
-            peer.outbox_bytes = 0
-            self._drop(peer)
-
-    def _send_rest(self, peer: Peer) -> None:
-        socket = self._by_side[peer.side]
-        while peer.outbox:
-            frames = peer.outbox[0]
-            try:
-                send(socket, peer.route, frames)
-            except zmq.Again:
-                return
-            except zmq.ZMQError as error:
-                peer.outbox.clear()
-                self._gone(peer, error)
-                break
-            peer.outbox.popleft()
-            peer.outbox_bytes -= size_of(frames)
-        self._blocked.discard(peer)
-
     def _ping(self, now_s: float) -> None:
         """Notice clients that are gone while something is in flight for them; forget those long silent."""
         for peer in list(self._peers.values()):
             if peer.side != "back" and (peer.flights or now_s - peer.seen_s > FORGET_S):
-                self._send(peer, self._hello)
+                self._post.send(peer, self._hello)
                 if not peer.flights:
                     peer.seen_s = now_s
-
-    def _bury(self, reason: str, **what: Any) -> None:
-        if self._dead.maxlen != 0:
-            self._dead.append({"at_ns": time.time_ns(), "reason": reason, **what})
-
-
-def _code_of(body: Any) -> str:
-    try:
-        return msgspec.msgpack.decode(body if isinstance(body, bytes) else body.bytes, type=protocol.ErrorBody).code
-    except msgspec.MsgspecError:
-        return "internal"
-
-
-def limits_of(settings: Settings) -> door.Limits:
-    """The limits of the configuration."""
-    router = settings.router
-    return door.Limits(
-        message_bytes=router.max_message_bytes,
-        header_bytes=router.max_header_bytes,
-        depth=router.max_depth,
-        per_client=router.max_outstanding_per_client,
-        per_worker=router.max_outstanding_per_worker,
-    )
