@@ -6,6 +6,7 @@ Kept beside the workers and not in the public package: they change with the daem
 from __future__ import annotations
 
 from wharfie.types.base import Json, Labels, Message
+from wharfie.types.content import Info as BlobInfo
 from wharfie.types.snapshots import Info, Kind
 
 
@@ -21,9 +22,10 @@ class BlobRegister(Message, frozen=True, kw_only=True):
 
 
 class BlobRegistered(Message, frozen=True, kw_only=True):
-    """`new`: the namespace did not name it before."""
+    """`new`: the namespace did not name it before. `info`: as it stands now."""
 
     new: bool
+    info: BlobInfo
 
 
 class BlobForget(Message, frozen=True, kw_only=True):

@@ -47,13 +47,12 @@ class Commits:
         self._names = names
         self._digests = Digests()
 
-    async def commit(self, call: Call, request: content.Commit, ingest: Ingest) -> bool:
+    async def commit(self, call: Call, request: content.Commit, ingest: Ingest) -> content.Info:
         """Make an ingest a blob of the namespace. The caller holds the ref's turn.
-
-        Returns: whether the blob is new to the namespace.
 
         Raises:
             FailedPrecondition: size or digest are not as expected; the ingest stays.
+            AlreadyExists: the namespace had the blob; the ingest is dropped.
         """
         try:
             digest = await self._blocking(_verify, ingest, request)
@@ -79,21 +78,21 @@ class Commits:
         else:
             ingest.discard()
 
-    async def _register(self, call: Call, done: Finished, *, labels: Labels) -> bool:
+    async def _register(self, call: Call, done: Finished, *, labels: Labels) -> content.Info:
         record = done.record
-        new = await self._names.register(call, record.committed, size=record.committed_size, labels=labels)
+        registered = await self._names.register(call, record.committed, size=record.committed_size, labels=labels)
         done.registered = True
         failpoint.hit("content.commit.registered")
-        return new
+        if not registered.new:
+            raise already_exists(call.namespace, record.committed)
+        return registered.info
 
-    async def commit_again(self, call: Call, request: content.Commit) -> bool:
-        """A commit of a ref that has no ingest: a repeated one, or one that was interrupted, or a mistake.
-
-        Returns: as `commit` did, or would have.
+    async def commit_again(self, call: Call, request: content.Commit) -> content.Info:
+        """Commit a ref that has no ingest: answer a repeated call, finish an interrupted one, or refuse a mistake.
 
         Raises:
             NotFound: there was no such ingest lately.
-            AlreadyExists: there is none, but the namespace has the blob that is expected.
+            AlreadyExists: there is none, but the namespace has the blob that is expected; or as `commit` did.
         """
         done = self._ingests.finished(call.namespace, request.ref)
         repeated = done is not None and bool(call.key) and done.record.key == call.key
@@ -103,8 +102,8 @@ class Commits:
         _compare(request, size=record.committed_size, digest=record.committed)
         async with self._digests.alone(record.committed):
             if self._store.size(record.committed) is None:
-                if repeated:
-                    return True  # done and answered in its time, and deleted since
+                if repeated:  # done and answered in its time, and deleted since
+                    return content.Info(digest=record.committed, size=record.committed_size, labels=request.labels)
                 raise await self._no_ingest(call, request)
             return await self._register(call, done, labels=request.labels)
 

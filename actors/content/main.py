@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from actors.call import Call, handles
 from actors.content.ingests import Ingests
 from actors.content.names import Names
 from actors.content.reading import ReadService
 from actors.content.service import ContentService
 from actors.content.store import BlobStore
 from actors.control import Control
+from actors.plugins.builtin import CONTENT, SERVICE
+from actors.plugins.context import InitContext
+from actors.plugins.discover import discover
+from actors.plugins.load import Init, load
 from actors.worker import Worker
 from config.paths import Paths
 from config.settings import Settings
+from wharfie.types.base import Empty
+
+
+class PingService:
+    """`content.ping`: the loop turns."""
+
+    @handles("content.ping")
+    def ping(self, call: Call, request: Empty) -> Empty:
+        """Answer. Never fails."""
+        del call
+        return request
 
 
 def main(control: Control, settings: Settings) -> None:
@@ -24,13 +42,32 @@ def main(control: Control, settings: Settings) -> None:
         heartbeat_s=settings.supervisor.heartbeat_interval_s,
     )
 
-    async def start() -> dict[str, object]:
-        store = BlobStore(paths.content)
-        names = Names(worker)
-        service = ContentService(worker, store=store, ingests=Ingests(store), names=names)
-        worker.add(service)
-        worker.add(ReadService(worker, store=store, names=names, chunk_bytes=settings.content.read_chunk_bytes))
-        service.heal()
-        return {}
+    async def start() -> dict[str, Any]:
+        loaded = load(
+            discover(settings.plugin_dir), worker="content", settings=settings, inits=inits(worker, settings, paths)
+        )
+        for (kind, _), instance in loaded.instances.items():
+            if kind == SERVICE:
+                for service in instance:
+                    worker.add(service)
+        worker.add(PingService())
+        return loaded.ready_info()
 
     worker.run(start)
+
+
+def inits(worker: Worker, settings: Settings, paths: Paths) -> dict[str, Init]:
+    """How this worker's own plugins start, by full id."""
+
+    def store(context: InitContext) -> BlobStore:
+        context.exports["root"] = paths.content
+        return BlobStore(paths.content)
+
+    def services(context: InitContext) -> list[object]:
+        blobs: BlobStore = context.get_single(CONTENT)
+        names = Names(worker)
+        service = ContentService(worker, store=blobs, ingests=Ingests(blobs), names=names)
+        service.heal()
+        return [service, ReadService(worker, store=blobs, names=names, chunk_bytes=settings.content.read_chunk_bytes)]
+
+    return {f"{CONTENT}.content": store, f"{SERVICE}.content-service": services}

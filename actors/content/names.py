@@ -27,9 +27,9 @@ class Names:
             timeout_s=_TIMEOUT_S,
         )
 
-    async def register(self, call: Call, digest: str, *, size: int, labels: Labels) -> bool:
-        """Have the namespace name a blob whose bytes are in place. Returns: whether that is new to it."""
-        registered = await self._worker.call(
+    async def register(self, call: Call, digest: str, *, size: int, labels: Labels) -> internal.BlobRegistered:
+        """Have the namespace name a blob whose bytes are in place; tells whether that is new to it."""
+        return await self._worker.call(
             "metadata.blob_register",
             internal.BlobRegister(digest=digest, size=size, labels=labels),
             internal.BlobRegistered,
@@ -37,7 +37,6 @@ class Names:
             key=call.derive("register"),
             timeout_s=_TIMEOUT_S,
         )
-        return registered.new
 
     async def forget(self, call: Call, digest: str) -> None:
         """Have the namespace forget a blob.

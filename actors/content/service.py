@@ -77,7 +77,7 @@ class ContentService:
         return await self._to_the_end(work())
 
     @handles("content.commit")
-    async def commit(self, call: Call, request: content.Commit) -> Empty:
+    async def commit(self, call: Call, request: content.Commit) -> content.Info:
         """Make the ingest a blob and have the namespace name it. Idempotent under its key.
 
         Raises:
@@ -90,19 +90,16 @@ class ContentService:
         if request.expected:
             check_digest(request.expected, field="expected")
 
-        async def work() -> Empty:
+        async def work() -> content.Info:
             async with self._slots.of(call.namespace, request.ref).turn():
                 ingest = self._ingests.get(call.namespace, request.ref)
-                if ingest is None:
-                    digest, new = request.expected, await self._commits.commit_again(call, request)
-                else:
-                    new = await self._commits.commit(call, request, ingest)
-                    digest = ingest.record.committed
-            self._ingests.close_idle(self._slots.is_busy)
-            self._tidy_later()
-            if not new:
-                raise already_exists(call.namespace, digest)
-            return Empty()
+                try:
+                    if ingest is None:
+                        return await self._commits.commit_again(call, request)
+                    return await self._commits.commit(call, request, ingest)
+                finally:
+                    self._ingests.close_idle(self._slots.is_busy)
+                    self.heal()
 
         return await self._to_the_end(work())
 
@@ -166,11 +163,6 @@ class ContentService:
             self._commits.take_in(call, digest, size=request.length, make=make, labels=request.labels)
         )
         return internal.Ingested(digest=digest, size=request.length, path=self._store.path(digest))
-
-    @handles("content.ping")
-    async def ping(self, _call: Call, request: Empty) -> Empty:  # noqa: ARG002 - every handler has a request
-        """The loop turns."""
-        return Empty()
 
     # -- at start ----------------------------------------------------------------------------------------------------
 

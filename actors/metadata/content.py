@@ -83,12 +83,10 @@ class ContentService:
         if known is None:
             check_labels(request.labels)
             labels = masks.present(request.labels)
-            self._write(
-                namespace,
-                Info(digest=digest, size=request.size, labels=labels, created_at_ns=now_ns, updated_at_ns=now_ns),
-            )
+            info = Info(digest=digest, size=request.size, labels=labels, created_at_ns=now_ns, updated_at_ns=now_ns)
+            self._write(namespace, info)
             self._publish(namespace, "/content/create", {"digest": digest, "size": request.size})
-            return BlobRegistered(new=True)
+            return BlobRegistered(new=True, info=info)
         old = records.decode(known, Info)
         if old.size != request.size:
             raise FailedPrecondition(
@@ -97,9 +95,10 @@ class ContentService:
             )
         labels = masks.present({**old.labels, **request.labels})
         check_labels(labels)
-        if labels != old.labels:
-            self._write(namespace, replace(old, labels=labels, updated_at_ns=now_ns))
-        return BlobRegistered(new=False)
+        info = replace(old, labels=labels, updated_at_ns=now_ns) if labels != old.labels else old
+        if info is not old:
+            self._write(namespace, info)
+        return BlobRegistered(new=False, info=info)
 
     @handles("metadata.blob_forget")
     @mutation

@@ -21,10 +21,6 @@ from wharfie.types.base import Mount
 from wharfie.types.snapshots import Kind, Usage
 
 
-class Unsupported(Exception):
-    """A back-end cannot work here; the text says why and is shown as the plugin's status."""
-
-
 class Backend(ABC):
     """One snapshotter.
 

@@ -1,28 +1,23 @@
 """The snapshot worker's process: opens the snapshotters, then serves.
 
-A snapshotter that cannot work here (`Unsupported`) is skipped with its reason; requests that name it are told.
+A snapshotter that cannot work here is skipped with its reason, and requests that name it are told. Others are added as
+plugins of the type `snapshotter.v1` whose init function returns a `Backend`.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-
-import msgspec
+from typing import Any
 
 from actors.control import Control
-from actors.snapshot.backend import Backend, Unsupported
-from actors.snapshot.native import Native
-from actors.snapshot.overlayfs import Overlayfs
+from actors.plugins.builtin import SNAPSHOTTER
+from actors.plugins.context import InitContext
+from actors.plugins.discover import discover
+from actors.plugins.load import Init, Loaded, load
+from actors.snapshot.backend import Backend
 from actors.snapshot.service import SnapshotService
 from actors.worker import Worker
 from config.paths import Paths
 from config.settings import Settings
-from wharfie.types.introspection import Plugin, PluginStatus
-
-log = logging.getLogger("snapshot")
-
-PLUGIN_TYPE = "wharfie.snapshotter"
 
 
 def main(control: Control, settings: Settings) -> None:
@@ -36,54 +31,45 @@ def main(control: Control, settings: Settings) -> None:
         heartbeat_s=settings.supervisor.heartbeat_interval_s,
     )
 
-    async def start() -> dict[str, object]:
-        backends, plugins = open_backends(settings, paths)
-        service = SnapshotService(
-            worker,
-            backends=backends,
-            skipped={plugin.id: plugin.reason for plugin in plugins if plugin.status is not PluginStatus.OK},
-            default=settings.snapshot.snapshotter,
-        )
+    async def start() -> dict[str, Any]:
+        loaded = load(discover(settings.plugin_dir), worker="snapshot", settings=settings, inits=inits(settings, paths))
+        service = service_of(worker, loaded, default=settings.snapshot.snapshotter)
         worker.add(service)
         worker.spawn(service.heal())
-        return {"plugins": msgspec.to_builtins(plugins)}
+        return loaded.ready_info()
 
     worker.run(start)
 
 
-def open_backends(settings: Settings, paths: Paths) -> tuple[dict[str, Backend], list[Plugin]]:
-    """Open every snapshotter that is not disabled; those that work, and how it went with each."""
+def inits(settings: Settings, paths: Paths) -> dict[str, Init]:
+    """How this worker's own plugins start, by full id."""
     flush = settings.snapshot.flush == "filesystem"
-    makers: dict[str, Callable[[str], Backend]] = {
-        Overlayfs.name: lambda root: Overlayfs(root, mount_options=settings.snapshot.mount_options, flush=flush),
-        Native.name: lambda root: Native(root, flush=flush),
-    }
-    backends: dict[str, Backend] = {}
-    plugins: list[Plugin] = []
-    for name, make in makers.items():
-        status, reason = PluginStatus.OK, ""
-        capabilities: list[str] = []
-        if f"{PLUGIN_TYPE}.{name}" in settings.disabled_plugins:
-            status, reason = PluginStatus.SKIP, "disabled by the configuration"
-        else:
-            try:
-                backend = backends[name] = make(paths.snapshotter(name))
-                capabilities = ["rebase"] if backend.rebases else []
-            except Unsupported as error:
-                status, reason = PluginStatus.SKIP, str(error)
-                log.info("snapshotter '%s' is skipped: %s", name, reason)
-            except OSError as error:
-                status, reason = PluginStatus.ERROR, str(error)
-                log.error("snapshotter '%s' cannot be opened: %s", name, reason)
-        plugins.append(
-            Plugin(
-                type=PLUGIN_TYPE,
-                id=name,
-                worker="snapshot",
-                status=status,
-                reason=reason,
-                exports={"root": paths.snapshotter(name)},
-                capabilities=capabilities,
-            )
-        )
-    return backends, plugins
+
+    def overlayfs(context: InitContext) -> Backend:
+        from actors.snapshot.overlayfs import Overlayfs
+
+        root = context.exports["root"] = paths.snapshotter("overlayfs")
+        context.capabilities.append("rebase")
+        return Overlayfs(root, mount_options=settings.snapshot.mount_options, flush=flush)
+
+    def native(context: InitContext) -> Backend:
+        from actors.snapshot.native import Native
+
+        root = context.exports["root"] = paths.snapshotter("native")
+        return Native(root, flush=flush)
+
+    return {f"{SNAPSHOTTER}.overlayfs": overlayfs, f"{SNAPSHOTTER}.native": native}
+
+
+def service_of(worker: Worker, loaded: Loaded, *, default: str) -> SnapshotService:
+    """The service over all snapshotters that loaded; it knows of the others why they did not."""
+    return SnapshotService(
+        worker,
+        backends={
+            plugin_id: instance
+            for (kind, plugin_id), instance in loaded.instances.items()
+            if kind == SNAPSHOTTER and isinstance(instance, Backend)
+        },
+        skipped={plugin.id: plugin.reason for plugin in loaded.plugins if plugin.type == SNAPSHOTTER},
+        default=default,
+    )

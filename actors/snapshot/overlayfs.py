@@ -15,7 +15,7 @@ import os
 import stat
 from collections.abc import Sequence
 
-from actors.snapshot.backend import Unsupported
+from actors.plugins.context import SkipPlugin
 from actors.snapshot.local import LocalBackend, bind
 from actors.snapshot.removal import remove_tree
 from wharfie.types.base import Mount
@@ -35,7 +35,7 @@ class Overlayfs(LocalBackend):
         flush: write everything to disk before a snapshot counts as committed.
 
     Raises:
-        Unsupported: overlay does not work on this file system or not in this kernel.
+        SkipPlugin: overlay does not work on this file system or not in this kernel.
     """
 
     name = "overlayfs"
@@ -43,7 +43,7 @@ class Overlayfs(LocalBackend):
 
     def __init__(self, root: str, *, mount_options: Sequence[str] = (), flush: bool = True) -> None:
         if any(character in root for character in _UNQUOTABLE):
-            raise Unsupported(f"directory '{root}' has a comma or a backslash in its name")
+            raise SkipPlugin(f"directory '{root}' has a comma or a backslash in its name")
         super().__init__(root, flush=flush)
         self._options = [*_kernel_options(root), *mount_options]
 
@@ -81,7 +81,7 @@ def _kernel_options(root: str) -> list[str]:
     """Try overlay on this directory, and tell the options that every mount needs in this kernel.
 
     Raises:
-        Unsupported: with what the kernel said.
+        SkipPlugin: with what the kernel said.
     """
     options = ["userxattr"] if _in_user_namespace() else []
     _try_mount(root, options)
@@ -104,12 +104,12 @@ def _try_mount(root: str, options: Sequence[str]) -> None:
         os.mkdir(trial + name, 0o700)
     try:
         if not _tells_file_types(trial):
-            raise Unsupported(f"the file system of '{root}' does not tell file types (xfs: make it with ftype=1)")
+            raise SkipPlugin(f"the file system of '{root}' does not tell file types (xfs: make it with ftype=1)")
         directories = f"lowerdir={trial}/lower,upperdir={trial}/upper,workdir={trial}/work"
         try:
             mount.mount("overlay", f"{trial}/merged", fstype="overlay", data=",".join([*options, directories]))
         except OSError as error:
-            raise Unsupported(f"overlay cannot be mounted on '{root}': {error.strerror}") from None
+            raise SkipPlugin(f"overlay cannot be mounted on '{root}': {error.strerror}") from None
         mount.umount(f"{trial}/merged")
     finally:
         remove_tree(trial)

@@ -27,6 +27,9 @@ from wharfie.types.snapshots import Kind, Mounts, Usage
 
 log = logging.getLogger("snapshot")
 
+_REMEMBERED = 1024
+"""Keys of failed attempts that are remembered in case they are tried again."""
+
 
 class SnapshotService:
     """Handlers of the snapshot worker.
@@ -37,6 +40,10 @@ class SnapshotService:
         default: which one a request that names none gets.
     """
 
+    # A prepare that fails takes the name back that metadata gave it. When it is tried again under the same key,
+    # metadata repeats its first answer: a number that no name knows any more. `_taken_back` has the keys of such
+    # failures in this process; of earlier ones `_born_before` tells, the highest number given before it began.
+
     def __init__(
         self, worker: Worker, *, backends: Mapping[str, Backend], skipped: Mapping[str, str], default: str
     ) -> None:
@@ -46,6 +53,8 @@ class SnapshotService:
         self._default = default
         self._locks: WeakValueDictionary[tuple[str, int], asyncio.Lock] = WeakValueDictionary()
         self._sweeper = Sweeper(worker)
+        self._taken_back: dict[str, None] = {}
+        self._born_before: dict[str, int] = {}
 
     # -- handlers ----------------------------------------------------------------------------------------------------
 
@@ -137,9 +146,10 @@ class SnapshotService:
         return snapshots.Cleaned(removed=removed)
 
     @handles("snapshot.ping")
-    async def ping(self, _call: Call, request: Empty) -> Empty:  # noqa: ARG002 - every handler has a request
+    def ping(self, call: Call, request: Empty) -> Empty:
         """The loop turns."""
-        return Empty()
+        del call
+        return request
 
     # -- at start ----------------------------------------------------------------------------------------------------
 
@@ -183,16 +193,14 @@ class SnapshotService:
             key=request.key, kind=kind, parent=request.parent, snapshotter=backend.name, labels=request.labels
         )
         row = await self._name(call, create, step="create")
-        if call.attempt > 1:
-            named = await self._find(call, request.key, backend)
-            if named is None or named.number != row.number:
-                # An earlier attempt failed and took the name back, then died before it could say so: begin anew.
-                row = await self._name(call, create, step=f"create-{call.attempt}")
+        while self._may_be_taken_back(call, row, backend) and not await self._is_named(call, row, backend):
+            # An earlier attempt could not make the directory and took the name back; its stored answer is void.
+            row = await self._name(call, create, step=f"create-after-{row.number}")
         failpoint.hit("snapshot.prepare.named")
         try:
             await self._make(backend, row)
         except Exception:
-            await self._take_back(call, request.key, backend)
+            await self._take_back(call, row, backend)
             raise
         failpoint.hit("snapshot.prepare.made")
         return _mounts(backend, row)
@@ -207,18 +215,31 @@ class SnapshotService:
             timeout_s=call.remaining_s(),
         )
 
-    async def _take_back(self, call: Call, key: str, backend: Backend) -> None:
+    def _may_be_taken_back(self, call: Call, row: internal.SnapshotRow, backend: Backend) -> bool:
+        """Whether the row may be a stored answer of an attempt that failed, and not made just now."""
+        born_before = self._born_before.get(backend.name)
+        return call.attempt > 1 or call.key in self._taken_back or born_before is None or row.number <= born_before
+
+    async def _is_named(self, call: Call, row: internal.SnapshotRow, backend: Backend) -> bool:
+        found = await self._find(call, row.info.name, backend)
+        return found is not None and found.number == row.number
+
+    async def _take_back(self, call: Call, row: internal.SnapshotRow, backend: Backend) -> None:
         """Remove the name of a snapshot whose directory could not be made."""
+        if call.key:
+            self._taken_back[call.key] = None
+        if len(self._taken_back) > _REMEMBERED:
+            del self._taken_back[next(iter(self._taken_back))]
         try:
-            row = await self._worker.call(
+            await self._worker.call(
                 "metadata.snapshot_remove",
-                internal.SnapshotRemove(key=key, snapshotter=backend.name),
+                internal.SnapshotRemove(key=row.info.name, snapshotter=backend.name),
                 internal.SnapshotRow,
                 namespace=call.namespace,
-                key=call.derive(f"take-back-{call.attempt}"),
+                key=call.derive(f"take-back-{row.number}"),
             )
         except Exception as error:
-            log.warning("snapshot '%s' could not be made and its name not be taken back: %s", key, error)
+            log.warning("snapshot '%s' cannot be made, and its name not be taken back: %s", row.info.name, error)
         else:
             await self._put_away(backend, row.number)
 
@@ -251,6 +272,7 @@ class SnapshotService:
             internal.Numbers,
             timeout_s=timeout_s,
         )
+        self._born_before.setdefault(backend.name, numbers.highest)
         return await self._worker.blocking(backend.cleanup, frozenset(numbers.numbers), numbers.highest)
 
 
