@@ -242,7 +242,8 @@ class Control:
     def __init__(self, sock: socket.socket, *, name: str, generation: int) -> None:
         sock.setblocking(False)
         self._sock = sock
-        self._is_ready = False
+        self.is_ready = False
+        """`ready` has been called."""
         self.name = name
         """The child's name: "content"."""
         self.generation = generation
@@ -264,8 +265,8 @@ class Control:
         not, because `Stop` says the same and leaves time for it. The garbage collector, off since the fork,
         goes on, and never looks at what was made until now.
         """
-        if not self._is_ready:
-            self._is_ready = True
+        if not self.is_ready:
+            self.is_ready = True
             signal.signal(signal.SIGTERM, _let_stop_decide)
             gc.freeze()
             gc.enable()

@@ -4,8 +4,9 @@ The supervisor forks with all signals blocked; a child first takes away what it 
 pipe, descriptors, the session), then lets signals through, then imports and runs its target. It always ends in
 `os._exit`: neither the supervisor's `atexit` functions nor its buffers are a child's business.
 
-Exit codes: what the target's SystemExit says; 0 when it returns; 70 (EX_SOFTWARE) for an exception, whose traceback is
-in the log and in the crash report.
+Exit codes: what the target's SystemExit says; 0 when it returns; 78 (EX_CONFIG) for FailedPrecondition and
+InvalidArgument before it was ready; 70 (EX_SOFTWARE) for any other exception, whose traceback is in the log and in the
+crash report.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from actors.control import Control, ControlClosed
 from config import log as log_setup
 from linux.descriptors import close_all_except
 from linux.prctl import set_pdeathsig, set_title
+from supervisor.spec import EX_CONFIG
+from wharfie.errors import FailedPrecondition, InvalidArgument
 
 EX_SOFTWARE = 70
 _ALL = signal.valid_signals()
@@ -95,7 +98,16 @@ def run_actor(
     _settle(name, keep=(channel.fileno(), stack_fd), stack_fd=stack_fd)
     log_setup.set_fields(actor=name, generation=generation)
     # The collector stays off until the child is ready (`Control.ready`): what it imports and builds is no garbage.
-    resolve(target)(Control(channel, name=name, generation=generation), argument)
+    control = Control(channel, name=name, generation=generation)
+    try:
+        resolve(target)(control, argument)
+    except (FailedPrecondition, InvalidArgument) as error:
+        if control.is_ready:
+            raise
+        # Said before it ever served: the configuration or the host does not fit, and the next attempt would not either.
+        log.error("actor cannot start", extra={"error": error.message})
+        _write(stack_fd, error.message)
+        sys.exit(EX_CONFIG)
 
 
 def run_job(*, name: str, target: str, args: bytes, fds: list[int], parent_pid: int) -> None:

@@ -8,6 +8,7 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -45,7 +46,7 @@ def scripted(name: str, *depends_on: str, **fields: Any) -> ChildSpec:
 class Supervised:
     """Start with `with`; at its end everything is stopped, and it is checked that nothing is left over."""
 
-    def __init__(self, scripts: dict[str, str | list[str]], *specs: ChildSpec, log: str = "", **tree: Any) -> None:
+    def __init__(self, scripts: Mapping[str, str | list[str]], *specs: ChildSpec, log: str = "", **tree: Any) -> None:
         specs = specs or tuple(scripted(name) for name in scripts)
         self._tree = Tree(children=specs, **tree)
         self._scripts = scripts
@@ -164,7 +165,7 @@ def _descendants(pid: int) -> list[tuple[int, int]]:
     return found
 
 
-def _serve(tree: Tree, scripts: dict[str, str | list[str]], sock: socket.socket, log: str) -> int:
+def _serve(tree: Tree, scripts: Mapping[str, str | list[str]], sock: socket.socket, log: str) -> int:
     set_pdeathsig(signal.SIGKILL)
     set_name("wharfied-test")
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

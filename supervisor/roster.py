@@ -1,0 +1,82 @@
+"""Who the daemon's actors are, as specifications made from the settings; and what is imported before they are forked.
+
+The router depends on nobody and nobody on it, so that it starts at once: what comes before its workers are ready waits
+in it. Which worker needs which follows from the plugins that run in them (`actors.plugins.graph`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+
+from config.settings import Settings
+from supervisor.spec import EX_CONFIG, EX_PERMANENT, Backoff, ChildSpec, ChildType, Heartbeat, Tree
+
+ROUTER = "router"
+WORKERS: dict[str, str] = {
+    "metadata": "actors.metadata.main:main",
+    "content": "actors.content.main:main",
+    "snapshot": "actors.snapshot.main:main",
+    "runtime": "actors.runtime.main:main",
+    "transfer": "actors.transfer.main:main",
+}
+"""Name to target, in the order in which independent ones are forked."""
+
+PRELOAD = (
+    "actors.worker",
+    "actors.plugins.discover",
+    "actors.plugins.load",
+    "config.paths",
+    "wharfie.methods",
+    "wharfie.types.base",
+)
+"""What every child or nearly every one needs, imported once. Importing zmq is safe to fork after; a context is not."""
+
+
+def preload() -> None:
+    """Import what the children share. Starts no thread and opens nothing."""
+    for name in PRELOAD:
+        importlib.import_module(name)
+
+
+def tree(settings: Settings, requires: Mapping[str, tuple[str, ...]]) -> Tree:
+    """The daemon's tree; `requires` has for each worker those that have to be ready before it.
+
+    Raises: SpecError for workers that would wait for each other.
+    """
+    supervisor, timeouts = settings.supervisor, settings.timeouts
+    backoff = Backoff(
+        first_s=supervisor.backoff_first_s,
+        factor=supervisor.backoff_factor,
+        max_s=max(supervisor.backoff_max_s, supervisor.backoff_first_s),
+        jitter=supervisor.backoff_jitter,
+        reset_after_s=supervisor.backoff_reset_after_s,
+    )
+    heartbeat = Heartbeat(
+        interval_s=supervisor.heartbeat_interval_s,
+        misses=supervisor.heartbeat_misses,
+        step_s=timeouts["hang.step"],
+    )
+
+    def actor(name: str, target: str, type_: ChildType, needs: tuple[str, ...]) -> ChildSpec:
+        is_router = type_ is ChildType.ROUTER
+        kind = "router" if is_router else "worker"
+        return ChildSpec(
+            id=name,
+            start=target,
+            type=type_,
+            depends_on=needs,
+            shutdown=timeouts[f"stop.{kind}"],
+            ready_timeout_s=timeouts[f"boot.{kind}"],
+            backoff=backoff,
+            heartbeat=heartbeat,
+            memory_max_bytes=supervisor.memory_max_bytes,
+            # Without the router nobody can be told anything, so it is tried until the intensity says enough.
+            permanent_exit_codes=() if is_router else (EX_CONFIG, EX_PERMANENT),
+        )
+
+    children = [actor(ROUTER, "supervisor.router:main", ChildType.ROUTER, ())]
+    for name, target in WORKERS.items():
+        needs = tuple(need for need in requires.get(name, ()) if need in WORKERS)
+        children.append(actor(name, target, ChildType.WORKER, needs))
+    return Tree(children=tuple(children), intensity=supervisor.intensity, period_s=supervisor.period_s)
