@@ -82,11 +82,12 @@ METHODS: dict[str, Method] = {
     **_methods("metadata", stream="events.subscribe", namespaced=False),
     **_methods(
         "metadata",
-        read="metadata.blob_named metadata.snapshot_get metadata.snapshot_numbers",
+        read="metadata.blob_named metadata.snapshot_get",
         write="metadata.blob_register metadata.blob_forget metadata.snapshot_create metadata.snapshot_commit"
         " metadata.snapshot_remove events.forward",
         internal=True,
     ),
+    **_methods("metadata", read="metadata.snapshot_numbers", namespaced=False, internal=True),
     **_methods(
         "content",
         read="content.status content.statuses",

@@ -147,14 +147,14 @@ class Commits:
         async with self._digests.alone(digest):
             await self._names.forget(call, digest)
             failpoint.hit("content.delete.forgotten")
-            await self._unlink_if_dead(digest)
+            await self._unlink_if_dead(call.namespace, digest)
             failpoint.hit("content.delete.unlinked")
 
-    async def _unlink_if_dead(self, digest: str) -> None:
-        """Delete a blob's bytes unless somebody names it or is about to. The caller holds the digest's lock."""
+    async def _unlink_if_dead(self, namespace: str, digest: str) -> None:
+        """Delete a blob's bytes unless some namespace names it or is about to. The caller holds the digest's lock."""
         if self._ingests.awaits_registration(digest):
             return
-        if not (await self._names.of(digest, namespace="")).anywhere:
+        if not (await self._names.of(digest, namespace=namespace)).anywhere:
             await self._blocking(self._store.unlink, digest)
 
     async def drop_old_records(self, *, older_than_s: float = KEPT_S) -> None:
@@ -164,7 +164,7 @@ class Commits:
             if not done.registered:
                 async with self._digests.alone(done.record.committed):
                     done.registered = True  # or its blob would wait for it for ever
-                    await self._unlink_if_dead(done.record.committed)
+                    await self._unlink_if_dead(done.record.namespace, done.record.committed)
             self._ingests.forget(done)
         self._ingests.forget_aborted(before_ns)
 
