@@ -41,9 +41,7 @@ class Services:
         reply = self.handlers[method](call, msgspec.msgpack.decode(protocol.encode(request), type=type(request)))
         return reply if isinstance(reply, bytes) else protocol.encode(reply)
 
-    def call(
-        self, method: str, request: msgspec.Struct, reply: type[T], *, namespace: str = "ci", key: str = ""
-    ) -> T:
+    def call(self, method: str, request: msgspec.Struct, reply: type[T], *, namespace: str = "ci", key: str = "") -> T:
         """Run a handler, commit, and return its answer as a type."""
         try:
             body = self.handle(method, request, namespace=namespace, key=key)

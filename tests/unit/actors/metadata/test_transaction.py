@@ -67,7 +67,9 @@ def test_a_bug_in_the_middle_of_a_request_leaves_nothing_of_it(services: Service
 
 def test_a_failed_commit_stores_nothing_and_the_next_turn_works(services: Services) -> None:
     store = services.store
-    store.connection.execute("CREATE TABLE child (p INTEGER REFERENCES snapshots (number) DEFERRABLE INITIALLY DEFERRED)")
+    store.connection.execute(
+        "CREATE TABLE child (p INTEGER REFERENCES snapshots (number) DEFERRABLE INITIALLY DEFERRED)"
+    )
 
     def dangling() -> Empty:
         store.connection.execute("INSERT INTO child(p) VALUES (12345)")
