@@ -1,0 +1,120 @@
+"""A task's bundle: `state/tasks/<namespace>/<id>/`, 0700. Blocking; called in the thread pool or for a few small files.
+
+config.json    the OCI specification, fitted to this host
+task.json      what a restarted worker has to know (`TaskFile`); written last: a bundle without it was never used
+rootfs/        mount point; the shim mounts
+journal        the shim's events; log.json, init.pid and others are the shim's, too
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+
+import msgspec
+
+from wharfie.types.base import Json
+from wharfie.types.tasks import Stdio
+
+
+class TaskFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a bundle says of its task.
+
+    Attributes:
+        incarnation: random; tells events of this task from those of an earlier one of the same name.
+        key: idempotency key of the create.
+        socket: of the shim.
+    """
+
+    namespace: str
+    id: str
+    incarnation: str
+    socket: str
+    runtime: str
+    runtime_root: str
+    key: str = ""
+    stdio: Stdio = Stdio()
+    private_pids: bool = True
+    mounted: bool = True
+
+
+def create(path: str, spec: Json, task: TaskFile) -> None:
+    """Make a bundle, whole or not at all.
+
+    Raises:
+        FileExistsError: there is one.
+        OSError: the disk is full; nothing is left.
+    """
+    os.makedirs(os.path.dirname(path), mode=0o711, exist_ok=True)
+    os.mkdir(path, 0o700)
+    try:
+        os.mkdir(f"{path}/rootfs", 0o711)
+        _write(f"{path}/config.json", msgspec.json.encode(spec))
+        _write(f"{path}/task.json", msgspec.json.encode(task))
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+
+
+def read_task(path: str) -> TaskFile | None:
+    """What a bundle says; None when it is not complete."""
+    try:
+        with open(f"{path}/task.json", "rb") as file:
+            return msgspec.json.decode(file.read(), type=TaskFile)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
+
+
+def write_process(path: str, exec_id: str, process: Json) -> None:
+    """The OCI process object of an exec, for the shim."""
+    _write(f"{path}/{exec_id}.process.json", msgspec.json.encode(process))
+
+
+def read_spec(path: str) -> Json:
+    """The specification of a bundle."""
+    with open(f"{path}/config.json", "rb") as file:
+        return msgspec.json.decode(file.read(), type=Json)
+
+
+def remove(path: str) -> None:
+    """Remove a bundle whose root file system is unmounted. Idempotent: what a killed remove left goes, too.
+
+    The name is free at once; a mount that is still there keeps its directory and nothing below it is touched.
+    """
+    directory, name = os.path.split(path)
+    hidden = f"{directory}/.{name}"
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(path, hidden)
+    with contextlib.suppress(OSError):
+        # Not rmtree: were the root file system mounted after all, its files are not ours to delete.
+        os.rmdir(f"{hidden}/rootfs")
+    if not os.path.isdir(f"{hidden}/rootfs"):
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def all_bundles(tasks: str) -> list[tuple[str, str, str]]:
+    """(namespace, id, path) of every bundle; half-removed ones are removed on the way."""
+    found: list[tuple[str, str, str]] = []
+    for namespace in _names(tasks):
+        if namespace.startswith("."):
+            continue
+        for name in _names(f"{tasks}/{namespace}"):
+            path = f"{tasks}/{namespace}/{name}"
+            if name.startswith("."):
+                remove(f"{tasks}/{namespace}/{name[1:]}") if not os.path.exists(path[: -len(name)] + name[1:]) else None
+            else:
+                found.append((namespace, name, path))
+    return found
+
+
+def _names(path: str) -> list[str]:
+    try:
+        return sorted(os.listdir(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _write(path: str, data: bytes) -> None:
+    with open(path, "xb" if path.endswith(("config.json", "task.json")) else "wb") as file:
+        file.write(data)

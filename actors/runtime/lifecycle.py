@@ -1,0 +1,221 @@
+"""Making and ending tasks: the two operations of many steps.
+
+Create: record and mounts are asked for, the specification is fitted, the bundle written, a shim forked, and the
+shim runs the runtime's `create`. A create that fails leaves nothing; one whose worker died goes on when it is asked
+again with its key, because the shim knows the key, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from actors.call import Call
+from actors.runtime import bundle, fitting
+from actors.runtime.entry import Entry, Known, Phase
+from shim import protocol
+from wharfie import errors, failpoint
+from wharfie.oci.host import fit_spec, user_to_resolve
+from wharfie.types import containers, snapshots, tasks
+from wharfie.types.base import Json, Mount
+
+if TYPE_CHECKING:
+    from actors.runtime.service import Runtime
+
+
+async def create(runtime: Runtime, call: Call, request: tasks.Create) -> tasks.Created:
+    """A container's task; see `tasks.create`."""
+    namespace, container_id = call.namespace, request.container_id
+    entry = runtime.table.find(namespace, container_id)
+    while entry is not None:
+        if entry.phase is Phase.RECOVERING:
+            await entry.settled.wait()
+        if entry.phase is Phase.DELETING or entry.gone.is_set():
+            await entry.gone.wait()
+        elif call.key and entry.file.key == call.key and entry.link is not None:
+            # An earlier incarnation of this worker began it; the shim has the key and answers alike.
+            return await _create_in_shim(runtime, entry, call, await _mounts(runtime, call, request))
+        else:
+            raise errors.AlreadyExists(f"container '{container_id}' of namespace '{namespace}' has a task already")
+        entry = runtime.table.find(namespace, container_id)
+    record = await runtime.worker.call(
+        "containers.get", containers.Get(id=container_id), containers.Container, namespace=namespace
+    )
+    mounts = await _mounts(runtime, call, request, record)
+    spec = _fitted(runtime, record, mounts, namespace)
+    entry = runtime.table.find(namespace, container_id)
+    if entry is not None:
+        raise errors.AlreadyExists(f"container '{container_id}' of namespace '{namespace}' has a task already")
+    file = bundle.TaskFile(
+        namespace=namespace,
+        id=container_id,
+        incarnation=os.urandom(12).hex(),
+        key=call.key,
+        socket=runtime.paths.shim_socket(namespace=namespace, group=container_id),
+        runtime=_program(runtime, request),
+        runtime_root=f"{runtime.paths.runc_root}/{namespace}",
+        stdio=_resolved(runtime, request.stdio, namespace, container_id),
+        private_pids=fitting.has_private_pids(spec),
+    )
+    entry = Entry(file, runtime.paths.bundle(namespace, container_id), phase=Phase.CREATING)
+    runtime.table.put(entry)
+    try:
+        bundle.create(entry.path, spec, file)
+        failpoint.hit("runtime.create.after-bundle")
+        await _launch(runtime, entry)
+        failpoint.hit("runtime.create.after-shim")
+        created = await _create_in_shim(runtime, entry, call, mounts)
+    except BaseException:
+        await asyncio.shield(runtime.discard(entry))
+        raise
+    entry.phase = Phase.LIVE
+    entry.settled.set()
+    failpoint.hit("runtime.create.before-reply")
+    return created
+
+
+async def _mounts(
+    runtime: Runtime, call: Call, request: tasks.Create, record: containers.Container | None = None
+) -> list[Mount]:
+    if request.rootfs:
+        return request.rootfs
+    if record is None:
+        record = await runtime.worker.call(
+            "containers.get", containers.Get(id=request.container_id), containers.Container, namespace=call.namespace
+        )
+    if not record.snapshot_key:
+        return []
+    asked = snapshots.GetMounts(key=record.snapshot_key, snapshotter=record.snapshotter)
+    return (await runtime.worker.call("snapshots.mounts", asked, snapshots.Mounts, namespace=call.namespace)).mounts
+
+
+def _fitted(runtime: Runtime, record: containers.Container, mounts: list[Mount], namespace: str) -> Json:
+    name = user_to_resolve(record.spec)
+    user = fitting.user_of_image(name, mounts) if name else None
+    facts = runtime.facts
+    if record.spec.get("annotations", {}).get("io.wharfie.privileged") == "true":
+        facts = fitting.with_devices(facts)
+    return fit_spec(record.spec, facts, container_id=record.id, namespace=namespace, user=user)
+
+
+def _program(runtime: Runtime, request: tasks.Create) -> str:
+    name = str(request.options.get("binary_name") or runtime.settings.shim.runtime)
+    path = name if name.startswith("/") else shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if not path or not os.access(path, os.X_OK):
+        raise errors.FailedPrecondition(
+            f"runtime '{name}' not found on this host; install it (apt-get install runc) or set shim.runtime",
+            details={"reason": "no_runtime"},
+        )
+    return path
+
+
+def _resolved(runtime: Runtime, stdio: tasks.Stdio, namespace: str, container_id: str) -> tasks.Stdio:
+    """`log://` as the file that it stands for."""
+    if "log://" not in (stdio.stdout, stdio.stderr):
+        return stdio
+    path = runtime.log_path(namespace, container_id)
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    real = f"file://{path}"
+    return msgspec.structs.replace(
+        stdio,
+        stdout=real if stdio.stdout == "log://" else stdio.stdout,
+        stderr=real if stdio.stderr == "log://" else stdio.stderr,
+    )
+
+
+async def _launch(runtime: Runtime, entry: Entry) -> None:
+    file = entry.file
+    start = protocol.ShimStart(
+        namespace=file.namespace,
+        id=file.id,
+        runtime=file.runtime,
+        runtime_root=file.runtime_root,
+        log=f"{entry.path}/shim.log",
+    )
+    os.makedirs(file.runtime_root, mode=0o700, exist_ok=True)
+    limit_s = runtime.timeout("shim.start")
+    entry.shim_pid, connection = await runtime.launcher.launch(start, file.socket, timeout_s=limit_s)
+    runtime.attach(entry, connection)
+    assert entry.link is not None
+    await entry.link.call("connect", None, protocol.Connected, timeout_s=limit_s)
+
+
+async def _create_in_shim(runtime: Runtime, entry: Entry, call: Call, mounts: list[Mount]) -> tasks.Created:
+    memory, processes = fitting.cgroup_directories(bundle.read_spec(entry.path))
+    stdio = entry.file.stdio
+    body = protocol.Create(
+        container_id=entry.id,
+        bundle=entry.path,
+        rootfs=[
+            protocol.Mount(type=one.type, source=one.source, target=one.target, options=one.options) for one in mounts
+        ],
+        stdio=protocol.Stdio(stdin=stdio.stdin, stdout=stdio.stdout, stderr=stdio.stderr, terminal=stdio.terminal),
+        memory_cgroup=memory,
+        cgroup=processes,
+        private_pids=entry.file.private_pids,
+    )
+    limit_s = runtime.timeout("runtime.command")
+    pid = (await entry.live_link().call("create", body, protocol.Pid, timeout_s=limit_s, key=call.key)).pid
+    entry.processes[""].pid = pid
+    return tasks.Created(pid=pid, container_id=entry.id)
+
+
+async def delete(runtime: Runtime, call: Call, request: tasks.Delete) -> tasks.Exit:
+    """A stopped task or exec goes; see `tasks.delete`."""
+    kept = runtime.answers.find(call.key)
+    if kept is not None:
+        entry = runtime.table.find(call.namespace, request.container_id)
+        if entry is not None and entry.phase is not Phase.CREATING and not request.exec_id:
+            await runtime.finish_delete(entry, keep_log=request.keep_log)
+        return kept
+    entry = runtime.table.get(call.namespace, request.container_id)
+    if entry.phase is Phase.RECOVERING:
+        await entry.settled.wait()
+    if entry.phase is Phase.DELETING:
+        raise errors.NotFound(f"task of container '{entry.id}' is being deleted")
+    known = entry.process(request.exec_id)
+    if request.force and known.status is not tasks.Status.STOPPED and entry.link is not None:
+        await _end(runtime, entry, known)
+    if entry.link is None:
+        answer = entry.exit_of(known)
+    else:
+        answer = await _delete_in_shim(runtime, entry, call, known)
+    runtime.answers.keep(call.key, answer)
+    failpoint.hit("runtime.delete.after-shim")
+    if request.exec_id:
+        entry.processes.pop(request.exec_id, None)
+        return answer
+    entry.phase = Phase.DELETING
+    # The caller needs not wait for the clean-up; who wants the name again does.
+    runtime.worker.spawn(runtime.finish_delete(entry, keep_log=request.keep_log))
+    return answer
+
+
+async def _delete_in_shim(runtime: Runtime, entry: Entry, call: Call, known: Known) -> tasks.Exit:
+    target = protocol.Target(container_id=entry.id, exec_id=known.exec_id)
+    exit_ = await entry.live_link().call(
+        "delete", target, protocol.Exit, timeout_s=runtime.timeout("runtime.command"), key=call.key
+    )
+    return tasks.Exit(
+        container_id=entry.id,
+        exec_id=known.exec_id,
+        pid=exit_.pid,
+        exit_status=exit_.exit_status,
+        exited_at_ns=exit_.exited_at_ns,
+        oom=exit_.oom or known.oom,
+    )
+
+
+async def _end(runtime: Runtime, entry: Entry, known: Known) -> None:
+    """Kill a process and wait for its end; one that never started is only deleted."""
+    kill = protocol.Kill(container_id=entry.id, exec_id=known.exec_id, signal=9, all=not known.exec_id)
+    with contextlib.suppress(errors.NotFound, errors.FailedPrecondition):
+        await entry.live_link().call("kill", kill, msgspec.Raw, timeout_s=runtime.timeout("runtime.command"))
+        async with asyncio.timeout(runtime.timeout("runtime.command")):
+            while known.status is not tasks.Status.STOPPED and entry.link is not None:
+                await entry.next_change()
