@@ -7,7 +7,7 @@
     fieldpath := field ( "." field )*              field: letters, digits, "_"; or quoted
     operator  := "==" | "!=" | "~="                "~=" is a regular expression that may match anywhere
     value     := bareword | quoted                 a bareword ends at "," or white space
-    quoted    := "…" with Go's escapes; for a regular expression also /…/ and |…|
+    quoted    := "…" with Go's escapes; a regular expression may also stand in /…/ or |…|
 
 Of a list of filters any one has to hold; no filter, and the empty one, hold always. A field that is absent reads as
 the empty text: `==` is then false (also against ""), `!=` is true unless compared with "", `~=` looks at the empty
@@ -39,7 +39,7 @@ FILTER_MAX_LENGTH = 16384
 _SPACE = re.compile(r"\s*")
 _FIELD = re.compile(r"[A-Za-z0-9_]+")
 _OPERATOR = re.compile(r"[=!~]+")
-_BAREWORD = re.compile(r"[^\s,\"|/][^\s,]*")
+_BAREWORD = re.compile(r"[^\s,\"][^\s,]*")
 _ESCAPE = re.compile(r"\\(x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|[0-7]{3}|.)", re.DOTALL)
 _SIMPLE = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\"}
 
@@ -151,7 +151,7 @@ class _Parser:
             return self._quoted()
         word = self._take(_BAREWORD)
         if not word:
-            raise self._error("expected a value, in double quotes when it is empty or begins with '/' or '|'")
+            raise self._error("expected a value, in double quotes when it is empty or has ',' or white space")
         return word
 
     def _quoted(self) -> str:

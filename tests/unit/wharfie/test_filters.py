@@ -14,6 +14,7 @@ from wharfie.filters import FieldPath, Filters, text_of
 OBJECT = {
     "name": "docker.io/library/redis:7",
     "empty": "",
+    "topic": "/tasks/exit",
     "runtime": {"name": "runc", "v": 2, "on": True, "none": None, "list": [1]},
     "labels": {"env": "prod", "a.b/c": "dotted", 'q"uote': "x", "plain.dots.too": "yes"},
 }
@@ -50,6 +51,10 @@ def matches(*filters: str) -> bool:
         ('labels."q\\"uote"==x', True),
         ("labels.plain.dots.too==yes", True),
         ('"labels".env=="prod"', True),
+        ("topic==/tasks/exit", True),
+        ("topic!=/tasks/exit", False),
+        ("topic==/tasks/", False),
+        ("topic~=/tasks/", True),
         ("runtime.name==runc", True),
         ("runtime.v==2", True),
         ("runtime.on==true", True),
@@ -118,7 +123,6 @@ def test_quotes_and_escapes(text: str, expected: bool) -> None:
         "labels.|foo|==x",
         "labels./foo/",
         "labels.ns/key==value",
-        "labels.key==/value/",
         "name~=/open",
         'name=="open',
         'name=="a\nb"',

@@ -16,11 +16,12 @@ ROWS = {kind: Row(1, kind) for kind in Kind}
 
 
 def code_of(function: object, *args: object, **kwargs: object) -> Code | None:
+    found: Code | None = None
     try:
         function(*args, **kwargs)  # type: ignore[operator]
     except WharfieError as error:
-        return error.code
-    return None
+        found = error.code
+    return found
 
 
 def expected_create(key: str, kind: Kind, taken: bool, parent_name: str, parent: Row | None) -> Code | None:
