@@ -1,0 +1,157 @@
+"""A real supervisor with the router, metadata, content and snapshot: the daemon without its runtime.
+
+Run as a program of its own (a process that forks must have no ZeroMQ context), on directories of the test's. A test talks
+to it as any client does, kills its processes by name, and arms its failpoints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+import wharfie
+from linux import mount, procfs
+from tests.support.failpoints import Failpoints
+from tests.support.wait import until
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+WORKERS = ("metadata", "content", "snapshot")
+
+
+class Storage:
+    """Start with `storage()`; at its end it is checked that no process is left.
+
+    Args:
+        directory: gets `root`, `state` and `failpoints`; short, since sockets lie in it.
+        overrides: settings by key, `content.read_chunk_bytes`.
+    """
+
+    def __init__(self, directory: str, overrides: dict[str, Any] | None = None) -> None:
+        self.directory = directory
+        self.root = f"{directory}/root"
+        self.address = f"{directory}/state/wharfie.sock"
+        self.failpoints = Failpoints(f"{directory}/failpoints")
+        self._overrides = overrides or {}
+        self.process = self.start()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start the daemon, as systemd would after its death."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.storage", self.directory, msgspec.json.encode(self._overrides)],
+            cwd=REPOSITORY,
+            env={**os.environ, **self.failpoints.environment},
+        )
+        return self.process
+
+    def connect(self, *, namespace: str = "default", timeout_s: float | None = 20.0) -> wharfie.Client:
+        """A client; close it."""
+        return wharfie.connect(self.address, namespace=namespace, timeout_s=timeout_s)
+
+    def pid(self, name: str) -> int:
+        """The process of a worker or the router."""
+        with self.connect() as client:
+            return next(actor.pid for actor in client.supervisor.list() if actor.name == name)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to a worker or the router; the supervisor starts it again."""
+        os.kill(self.pid(name), signal.SIGKILL)
+
+    def kill_all(self) -> None:
+        """SIGKILL to the supervisor, with which everything goes; wait until it has."""
+        children = procfs.children(self.process.pid)
+        self.process.kill()
+        self.process.wait(10)
+        until(lambda: not any(procfs.is_alive(pid) for pid in children))
+
+    def close(self) -> None:
+        """Stop in order."""
+        children = procfs.children(self.process.pid) if self.process.poll() is None else []
+        self.process.terminate()
+        try:
+            code = self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        until(lambda: not any(procfs.is_alive(pid) for pid in children))
+        assert code == 0
+
+
+@contextlib.contextmanager
+def storage(overrides: dict[str, Any] | None = None) -> Iterator[Storage]:
+    """A running daemon on tmpfs; everything of it goes at the end, and nothing may be left mounted in it."""
+    directory = tempfile.mkdtemp(prefix="ws-", dir="/dev/shm")
+    running = Storage(directory, overrides)
+    try:
+        with running.connect():
+            pass
+        yield running
+    finally:
+        try:
+            running.close()
+        finally:
+            left = mount.unmount_beneath(directory, flags=mount.MNT_DETACH)
+            shutil.rmtree(directory)
+    assert left == []
+
+
+def main() -> int:
+    """The daemon's process."""
+    from config import log as log_setup
+    from config.load import load
+    from config.paths import Paths, create_top_directories
+    from linux.prctl import set_child_subreaper, set_pdeathsig
+    from supervisor import roster
+    from supervisor.events import Verb
+    from supervisor.inspect import Inspector
+    from supervisor.loop import Loop, Signals
+    from supervisor.processes import Supervisor
+    from wharfie.types.introspection import Server
+    from wharfie.types.supervisor import Reloaded
+
+    directory, overrides = sys.argv[1:]
+    set_pdeathsig(signal.SIGKILL)
+    settings = load(
+        None,
+        flags={"root": f"{directory}/root", "state": f"{directory}/state", **msgspec.json.decode(overrides)},
+        environ={},
+    ).settings
+    log_setup.configure("warn", "text")
+    create_top_directories(Paths.of(settings))
+    tree = roster.tree(settings, {"content": ("metadata",), "snapshot": ("metadata",)})
+    tree = msgspec.structs.replace(
+        tree, children=tuple(spec for spec in tree.children if spec.id in ("router", *WORKERS)), intensity=1000
+    )
+    roster.preload()
+    set_child_subreaper()
+    loop = Loop()
+    supervisor = Supervisor(loop, tree, argument=settings)
+    server = Server(
+        uuid="", pid=os.getpid(), version="", root=settings.root, state="", address="", started_at_ns=0, uptime_s=0.0
+    )
+    Inspector(supervisor, server=lambda: server, reload=lambda: Reloaded(applied=[], restart=[]))
+
+    def on_signal(number: int) -> None:
+        if number == signal.SIGCHLD:
+            supervisor.reap()
+        else:
+            supervisor.command(Verb.SHUTDOWN, reason="asked by the test")
+
+    signals = Signals(loop, (signal.SIGCHLD, signal.SIGTERM), on_signal)
+    supervisor.command(Verb.START, reason="boot")
+    outcome = supervisor.run()
+    supervisor.close()
+    signals.close()
+    return 1 if outcome.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
