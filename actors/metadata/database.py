@@ -24,9 +24,12 @@ BUSY_TIMEOUT_MS = 5000
 
 STATEMENTS_CACHED = 256
 
-CHECKPOINT_PAGES = 1000
-"""The write-ahead log goes back to its start after this many pages (4 MB), and keeps its size on disk: what is already
-allocated can be written again when the disk is full, so deleting still works then.
+PAGE_BYTES = 4096
+"""SQLite's default."""
+
+CHECKPOINT_PAGES = 256
+"""The write-ahead log is copied into the database and begun anew after this many pages (1 MiB). Small, because on a
+full disk the database has to have room to grow by so much (`reserve`) before anything can be deleted.
 """
 
 FILE_MODE = 0o600
@@ -65,16 +68,21 @@ def open_database(path: str) -> sqlite3.Connection:
     return connection
 
 
+def disk_full(path: str) -> ResourceExhausted:
+    """The error for a disk without room."""
+    return ResourceExhausted(
+        f"no space left for '{path}'; delete something or enlarge the file system",
+        details={"reason": "disk_full"},
+        retryable=True,
+    )
+
+
 def typed(error: sqlite3.Error, *, path: str = "metadata.db") -> WharfieError:
     """The error of the wire for an error of SQLite; what is no fault of disk or data is returned as `Internal`."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     primary = code & 0xFF
     if primary == sqlite3.SQLITE_FULL:
-        return ResourceExhausted(
-            f"no space left for '{path}'; free some or enlarge the file system",
-            details={"reason": "disk_full"},
-            retryable=True,
-        )
+        return disk_full(path)
     if primary == sqlite3.SQLITE_IOERR:
         return Unavailable(
             f"the disk under '{path}' failed: {error}; look into the kernel's log",

@@ -19,6 +19,7 @@ from actors.metadata.events import EventService, ForwardService
 from actors.metadata.housekeeping import Housekeeping
 from actors.metadata.images import ImageService
 from actors.metadata.namespaces import NamespaceService
+from actors.metadata.reserve import Reserve
 from actors.metadata.snapshots import SnapshotService
 from actors.metadata.transaction import Transactions
 from actors.plugins.builtin import EVENT, METADATA, SERVICE, SNAPSHOTTER
@@ -85,7 +86,7 @@ def open_store(path: str, settings: Settings) -> Transactions:
         retention_count=settings.events.retention_count,
         retention_ns=int(settings.events.retention_age_s * 1e9),
     )
-    return Transactions(connection, events, path=path)
+    return Transactions(connection, events, reserve=Reserve(f"{path}.reserve"), path=path)
 
 
 def inits(settings: Settings, paths: Paths) -> dict[str, Init]:

@@ -17,11 +17,12 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from actors.call import Call
-from actors.metadata.database import typed
+from actors.metadata.database import PAGE_BYTES, disk_full, typed
 from actors.metadata.eventlog import EventLog
 from actors.metadata.replies import Replies
+from actors.metadata.reserve import GROWING, SIZE_BYTES, Reserve
 from wharfie import failpoint, protocol
-from wharfie.errors import WharfieError
+from wharfie.errors import ResourceExhausted, WharfieError
 
 T = TypeVar("T")
 
@@ -32,6 +33,7 @@ class Transactions:
     Args:
         connection: of `open_database`.
         events: the log that changes are told in.
+        reserve: space for what has to be written on a full disk.
         path: the database's, for error sentences.
         clock: wall time, ns.
     """
@@ -41,12 +43,14 @@ class Transactions:
         connection: sqlite3.Connection,
         events: EventLog,
         *,
+        reserve: Reserve,
         path: str = "metadata.db",
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.connection = connection
         self.events = events
         self.now_ns = clock
+        self._reserve = reserve
         self._path = path
         self.replies = Replies(connection)
         self._lost: WharfieError | None = None
@@ -75,6 +79,8 @@ class Transactions:
             raise self._lost
         if call.key and (known := self._find(call)) is not None:
             return known
+        if not self._reserve.is_there and call.method in GROWING and not self._has_room():
+            raise disk_full(self._path)
         connection = self.connection
         mark = self.events.mark()
         try:
@@ -92,6 +98,13 @@ class Transactions:
             coded = typed(error, path=self._path) if isinstance(error, sqlite3.Error) else error
             self._undo(call, coded)
             raise coded from error
+
+    def _has_room(self) -> bool:
+        """Whether the reserve can be taken again, or the database can grow within itself where things were deleted."""
+        if self._reserve.take():
+            return True
+        (free_pages,) = self.read("PRAGMA freelist_count").fetchone()
+        return int(free_pages) * PAGE_BYTES >= SIZE_BYTES
 
     def _find(self, call: Call) -> bytes | None:
         try:
@@ -124,21 +137,35 @@ class Transactions:
             failpoint.hit("metadata.commit.before")
             if self._lost is not None:
                 raise self._lost
-            self.connection.execute("COMMIT")
+            self._end()
         except (sqlite3.Error, WharfieError, OSError) as error:
-            self._roll_back()
-            raise (typed(error, path=self._path) if isinstance(error, sqlite3.Error) else error) from None
+            raise self._roll_back(error) from None
         failpoint.hit("metadata.commit.after")
         self.events.committed()
 
-    def _roll_back(self) -> None:
+    def _end(self) -> None:
+        if self._reserve.is_needed():
+            self._reserve.release()
+        self.connection.execute("COMMIT")
+        if not self._reserve.is_there:
+            self._rewind_log()
+
+    def _rewind_log(self) -> None:
+        """Start the write-ahead log anew at its beginning: the room it has is then enough for what comes next."""
+        with contextlib.suppress(sqlite3.Error):
+            self.connection.execute("PRAGMA wal_checkpoint(RESTART)")
+
+    def _roll_back(self, error: BaseException) -> BaseException:
+        """Undo the whole turn; returns the error as one of the wire."""
         self._lost = None
         self.events.rewind(0)
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
-        # Start the write-ahead log anew at its beginning: the space it has is then enough for what frees more.
-        with contextlib.suppress(sqlite3.Error):
-            self.connection.execute("PRAGMA wal_checkpoint(RESTART)")
+        coded = typed(error, path=self._path) if isinstance(error, sqlite3.Error) else error
+        if isinstance(coded, ResourceExhausted):
+            self._reserve.release()
+            self._rewind_log()
+        return coded
 
     def background(self, work: Callable[[], T]) -> T:
         """Run `work` in a transaction of its own and commit; for work that no request asked for.
@@ -151,17 +178,17 @@ class Transactions:
             self.connection.execute("BEGIN IMMEDIATE")
             done = work()
         except BaseException as error:
-            self._roll_back()
-            raise (typed(error, path=self._path) if isinstance(error, sqlite3.Error) else error) from None
+            raise self._roll_back(error) from None
         self.commit()
         return done
 
     def close(self) -> None:
-        """Commit and close; the write-ahead log is folded into the database. Idempotent."""
+        """Commit and close; the write-ahead log goes into the database, its room to the reserve. Idempotent."""
         if not self._is_closed:
             self.commit()
             self._is_closed = True
             self.connection.close()
+            self._reserve.take()
 
 
 class Service(Protocol):
