@@ -24,6 +24,7 @@ The argument of the tree is a dict from a child's name to its script, or to a li
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
 import signal
@@ -36,8 +37,10 @@ from actors.control import Control, ForkJob, ForkShim, JobStarted, ShimStarted, 
 BEAT_S = 0.02
 
 
-def main(control: Control, scripts: dict[str, str | list[str]]) -> None:
-    script = scripts[control.name]
+def main(control: Control, scripts: Any) -> None:
+    if not isinstance(scripts, dict):  # the actors of a whole daemon get its settings
+        scripts = json.loads(os.environ["WHARFIE_TEST_SCRIPTS"])
+    script: str | list[str] = scripts[control.name]
     if isinstance(script, list):
         script = script[min(control.generation, len(script)) - 1]
     _Child(control).run(script.split())
