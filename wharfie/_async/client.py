@@ -5,24 +5,26 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from types import TracebackType
-from typing import Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from wharfie import errors
 from wharfie._async.base import UNSET, Caller
 from wharfie._async.channel import Channel
-from wharfie._async.containers import Completed, Containers
-from wharfie._async.content import Content
-from wharfie._async.events import Events
-from wharfie._async.images import Images
-from wharfie._async.introspection import Plugins
-from wharfie._async.namespaces import Namespaces
-from wharfie._async.snapshots import Snapshots
-from wharfie._async.streams import Streams
-from wharfie._async.supervisor import Supervisor
-from wharfie._async.tasks import Tasks
-from wharfie.options import RunOptions
-from wharfie.types import introspection
+
+if TYPE_CHECKING:
+    from wharfie._async.containers import Completed, Containers
+    from wharfie._async.content import Content
+    from wharfie._async.events import Events
+    from wharfie._async.images import Images
+    from wharfie._async.introspection import Plugins
+    from wharfie._async.namespaces import Namespaces
+    from wharfie._async.snapshots import Snapshots
+    from wharfie._async.supervisor import Supervisor
+    from wharfie._async.tasks import Tasks
+    from wharfie.options import RunOptions
+    from wharfie.types import introspection
 
 
 class AsyncClient:
@@ -55,16 +57,72 @@ class AsyncClient:
 
     def _enter(self, namespace: str) -> None:
         self.namespace = namespace
-        self._caller = caller = Caller(self._channel, namespace=namespace, timeout_s=self._timeout_s)
-        self.namespaces = Namespaces(caller)
-        self.containers = Containers(caller)
-        self.images = Images(caller)
-        self.content = Content(caller)
-        self.snapshots = Snapshots(caller)
-        self.tasks = Tasks(caller)
-        self.events = Events(caller)
-        self.plugins = Plugins(caller)
-        self.supervisor = Supervisor(caller)
+        self._caller = Caller(self._channel, namespace=namespace, timeout_s=self._timeout_s)
+
+    # Each service is loaded when it is first asked for: a program that only lists images pays for nothing else.
+
+    @cached_property
+    def namespaces(self) -> Namespaces:
+        """The tenants of the daemon."""
+        from wharfie._async.namespaces import Namespaces
+
+        return Namespaces(self._caller)
+
+    @cached_property
+    def containers(self) -> Containers:
+        """Records of what is to be run."""
+        from wharfie._async.containers import Containers
+
+        return Containers(self._caller)
+
+    @cached_property
+    def images(self) -> Images:
+        """Names for content, and images from archives."""
+        from wharfie._async.images import Images
+
+        return Images(self._caller)
+
+    @cached_property
+    def content(self) -> Content:
+        """Blobs by digest."""
+        from wharfie._async.content import Content
+
+        return Content(self._caller)
+
+    @cached_property
+    def snapshots(self) -> Snapshots:
+        """File systems in layers."""
+        from wharfie._async.snapshots import Snapshots
+
+        return Snapshots(self._caller)
+
+    @cached_property
+    def tasks(self) -> Tasks:
+        """The running processes of containers."""
+        from wharfie._async.tasks import Tasks
+
+        return Tasks(self._caller)
+
+    @cached_property
+    def events(self) -> Events:
+        """What happens, in order."""
+        from wharfie._async.events import Events
+
+        return Events(self._caller)
+
+    @cached_property
+    def plugins(self) -> Plugins:
+        """What the daemon is made of."""
+        from wharfie._async.introspection import Plugins
+
+        return Plugins(self._caller)
+
+    @cached_property
+    def supervisor(self) -> Supervisor:
+        """The daemon's processes."""
+        from wharfie._async.supervisor import Supervisor
+
+        return Supervisor(self._caller)
 
     @property
     def address(self) -> str:
@@ -102,12 +160,16 @@ class AsyncClient:
 
     async def version(self, *, timeout_s: float | None = UNSET) -> introspection.Version:
         """The daemon's version."""
+        from wharfie.types import introspection
+
         return await self._caller.call(
             "version.get", introspection.GetVersion(), introspection.Version, timeout_s=timeout_s
         )
 
     async def server(self, *, timeout_s: float | None = UNSET) -> introspection.Server:
         """The daemon's identity, directories and age."""
+        from wharfie.types import introspection
+
         return await self._caller.call(
             "introspection.server", introspection.GetServer(), introspection.Server, timeout_s=timeout_s
         )
@@ -143,6 +205,9 @@ class AsyncClient:
             NotFound: no such image, or no such program in it (`details["reason"]` is `executable_not_found`).
             DeadlineExceeded: the command took longer than `timeout_s`.
         """
+        from wharfie._async.containers import Completed
+        from wharfie._async.streams import Streams
+
         container = await self.containers.create(
             image, args, id=name, labels=labels, snapshotter=snapshotter, **options
         )

@@ -51,9 +51,9 @@ class Supervisor(Service):
         """Log from a level upwards, in one child or in all."""
         await self._caller.tell("supervisor.log_level", t.SetLogLevel(level=level, name=name), timeout_s=timeout_s)
 
-    async def dump(self, *, timeout_s: float | None = UNSET) -> None:
-        """Every process writes its stack to the log."""
-        await self._caller.tell("supervisor.dump", t.Dump(), timeout_s=timeout_s)
+    async def dump(self, *, timeout_s: float | None = UNSET) -> dict[str, str]:
+        """What every process does at this moment, by name; it goes into the log, too."""
+        return (await self._caller.call("supervisor.dump", t.Dump(), t.Stacks, timeout_s=timeout_s)).stacks
 
     async def reload(self, *, timeout_s: float | None = UNSET) -> t.Reloaded:
         """Read the configuration again."""

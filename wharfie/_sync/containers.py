@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import platform as host
 from collections.abc import Mapping, Sequence
@@ -42,6 +41,10 @@ def chain_id(diff_ids: Sequence[str]) -> str:
     """The name of the snapshot of an image's layers (OCI image-spec, config.md, "Layer ChainID"); empty without
     layers.
     """
+    if len(diff_ids) < 2:
+        return "".join(diff_ids)
+    import hashlib
+
     chain = ""
     for diff_id in diff_ids:
         chain = diff_id if not chain else f"sha256:{hashlib.sha256(f'{chain} {diff_id}'.encode()).hexdigest()}"

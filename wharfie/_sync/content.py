@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import builtins
-import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
@@ -106,6 +105,8 @@ class Content(Service):
     ) -> t.Info:
         """A blob from bytes or a binary stream, in one call. One that is there already is no error."""
         if isinstance(source, bytes):
+            import hashlib
+
             expected = expected or f"sha256:{hashlib.sha256(source).hexdigest()}"
         ref = f"upload-{expected or os.urandom(12).hex()}"
         try:

@@ -50,9 +50,9 @@ class Supervisor(Service):
         """Log from a level upwards, in one child or in all."""
         self._caller.tell("supervisor.log_level", t.SetLogLevel(level=level, name=name), timeout_s=timeout_s)
 
-    def dump(self, *, timeout_s: float | None = UNSET) -> None:
-        """Every process writes its stack to the log."""
-        self._caller.tell("supervisor.dump", t.Dump(), timeout_s=timeout_s)
+    def dump(self, *, timeout_s: float | None = UNSET) -> dict[str, str]:
+        """What every process does at this moment, by name; it goes into the log, too."""
+        return (self._caller.call("supervisor.dump", t.Dump(), t.Stacks, timeout_s=timeout_s)).stacks
 
     def reload(self, *, timeout_s: float | None = UNSET) -> t.Reloaded:
         """Read the configuration again."""

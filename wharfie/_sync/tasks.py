@@ -97,10 +97,16 @@ class Tasks(Service):
         self._caller.tell("tasks.exec", request, timeout_s=timeout_s)
 
     def delete(
-        self, container_id: str, *, exec_id: str = "", force: bool = False, timeout_s: float | None = UNSET
+        self,
+        container_id: str,
+        *,
+        exec_id: str = "",
+        force: bool = False,
+        keep_log: bool = False,
+        timeout_s: float | None = UNSET,
     ) -> t.Exit:
-        """Remove a stopped process; `force` kills it first. Returns how it ended."""
-        request = t.Delete(container_id=container_id, exec_id=exec_id, force=force)
+        """Remove a stopped process; `force` kills it first, `keep_log` leaves its log. Returns how it ended."""
+        request = t.Delete(container_id=container_id, exec_id=exec_id, force=force, keep_log=keep_log)
         return self._caller.call("tasks.delete", request, t.Exit, timeout_s=timeout_s)
 
     def wait(self, container_id: str, *, exec_id: str = "", timeout_s: float | None = None) -> t.Exit:
