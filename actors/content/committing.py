@@ -61,10 +61,7 @@ class Commits:
         async with self._digests.alone(digest):
             there = self._store.size(digest) is not None
             if ingest.is_shared and not there:
-                raise FailedPrecondition(
-                    f"blob '{digest}' was deleted while ref '{request.ref}' stood for it; abort it and write the bytes",
-                    details={"reason": "shared"},
-                )
+                raise ingest.gone()
             ingest.save(committed=digest, committed_size=ingest.offset, key=call.key)
             failpoint.hit("content.commit.before-rename")
             await self._blocking(self._become, ingest, digest, there)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from linux.files import copy_range
+from wharfie.errors import FailedPrecondition
 from wharfie.types.content import Status
 
 if TYPE_CHECKING:
@@ -99,11 +100,17 @@ class Ingest:
     # -- bytes -------------------------------------------------------------------------------------------------------
 
     def open(self, algorithm: str) -> None:
-        """Open the data and bring the hash up to the end of it; a hash of another algorithm is made anew."""
+        """Open the data and bring the hash up to the end of it; a hash of another algorithm is made anew.
+
+        Raises:
+            FailedPrecondition: the blob that stands for the bytes was deleted.
+        """
         if self._fd < 0:
             flags = os.O_RDONLY if self.is_shared else os.O_RDWR | os.O_CREAT
-            path = self._shared_path or self._data
-            self._fd = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                self._fd = os.open(self._shared_path or self._data, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            except FileNotFoundError:
+                raise self.gone() from None
             self.offset = os.fstat(self._fd).st_size
         if self._hash is None or self._hash.name != algorithm:
             state = hashlib.new(algorithm)
@@ -116,6 +123,14 @@ class Ingest:
                 state.update(buffer[:count])
                 done += count
             self._hash = state
+
+    def gone(self) -> FailedPrecondition:
+        """The blob that stood for the bytes was deleted before they were committed."""
+        return FailedPrecondition(
+            f"blob '{self.record.shared}' was deleted while it stood for ref '{self.record.ref}'; "
+            "abort the ref and write the bytes",
+            details={"reason": "shared"},
+        )
 
     def needs_hashing(self, algorithm: str) -> bool:
         """Whether `open` would have to read bytes."""

@@ -34,6 +34,11 @@ Name = tuple[str, str]
 """Namespace and ref."""
 
 
+def directory_of(ingest_root: str, namespace: str, ref: str) -> str:
+    """Where an ingest is, or would be. Pure; the transfer worker reads there."""
+    return f"{ingest_root}/{hashlib.sha256(f'{namespace}/{ref}'.encode()).hexdigest()}"
+
+
 class Finished:
     """A committed ingest: its record, and whether this process has seen its registration succeed."""
 
@@ -80,7 +85,7 @@ class Ingests:
         self._ingests[name] = Ingest(directory, record, shared_path=shared_path)
 
     def _directory(self, namespace: str, ref: str) -> str:
-        return f"{self._store.ingest_root}/{hashlib.sha256(f'{namespace}/{ref}'.encode()).hexdigest()}"
+        return directory_of(self._store.ingest_root, namespace, ref)
 
     def get(self, namespace: str, ref: str) -> Ingest | None:
         """The ingest of a ref, if there is one."""

@@ -25,6 +25,12 @@ _BUFFER_BYTES = 256 * 1024
 _TEMPORARY = "tmp-"
 
 
+def blob_path(blobs: str, digest: str) -> str:
+    """Where a blob is, or would be, below the directory `blobs`; the digest must have been checked. Pure."""
+    algorithm, _, encoded = digest.partition(":")
+    return f"{blobs}/{algorithm}/{encoded}"
+
+
 class BlobStore:
     """Blobs by digest, below one directory.
 
@@ -48,8 +54,7 @@ class BlobStore:
 
     def path(self, digest: str) -> str:
         """Where a blob is, or would be; the digest must have been checked."""
-        algorithm, _, encoded = digest.partition(":")
-        return f"{self._blobs}/{algorithm}/{encoded}"
+        return blob_path(self._blobs, digest)
 
     def size(self, digest: str) -> int | None:
         """Bytes of a blob; None when there is none."""
