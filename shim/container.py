@@ -1,0 +1,346 @@
+"""A container in the shim's care: created, started, watched, its exits told in order, deleted.
+
+Every operation returns at once; what the OCI runtime takes its time for goes on by callbacks of the loop, so that a
+slow runtime delays nobody else. The order of events is containerd's: a process's start precedes its exit even when it
+died at once, and the first process's exit comes after those of all execs.
+
+As soon as the first process's exit was told, the runtime's own state is deleted: by the time somebody asks for
+`delete`, the slow part is usually done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from linux import cgroups, mount
+from shim.answer import Answer
+from shim.complaint import complain
+from shim.journal import Journal, Record
+from shim.loop import Loop
+from shim.oomguard import OomGuard
+from shim.process import Process
+from shim.protocol import ContainerState, Create, Kill, Pid, PidInfo, Pids
+from shim.rawsignal import SIGKILL
+from shim.removal import Removal
+from shim.runtime import Runtime, RuntimeFailure, read_error, read_pid, spawn
+from shim.states import CREATED, DELETING, RUNNING, STARTING, STOPPED, refusal
+from shim.stdio import StdioError, Streams
+from wharfie import failpoint
+
+Publish = Callable[["Container", Record], None]
+Forget = Callable[["Container"], None]
+
+
+class Container:
+    """One container and its processes. Owns its journal, its mounts and its watch for out-of-memory kills."""
+
+    def __init__(self, body: Create, *, loop: Loop, runtime: Runtime, publish: Publish, forget: Forget) -> None:
+        self.id = body.container_id
+        self.bundle = body.bundle
+        self.init = Process("", body.stdio)
+        self.execs: dict[str, Process] = {}
+        self.is_gone = False
+        """Deleted; only its journal is still waiting for acknowledgements."""
+        self.starting = 0
+        """Starts under way: exits of unknown processes may be theirs."""
+        self._body = body
+        self._loop = loop
+        self._runtime = runtime
+        self._publish = publish
+        self._forget = forget
+        self.journal = Journal(body.bundle)
+        self.early_exits: dict[int, tuple[int, int]] = {}
+        self._oom = OomGuard(loop, lambda: self.emit("/tasks/oom", {}))
+        self._removal = Removal(self.id, self.bundle, loop=loop, runtime=runtime)
+        self._mounted = False
+        self._is_exit_due = False
+        self._deletion: Answer | None = None
+
+    def processes(self) -> list[Process]:
+        """All of them, the first one first."""
+        return [self.init, *self.execs.values()]
+
+    def state(self) -> ContainerState:
+        """Itself, for the worker."""
+        return ContainerState(
+            container_id=self.id,
+            bundle=self.bundle,
+            seq=self.journal.seq,
+            processes=[] if self.is_gone else [process.state(self.id) for process in self.processes()],
+        )
+
+    def emit(self, topic: str, event: dict[str, Any], time_ns: int = 0) -> None:
+        """Record an event, then tell it."""
+        record = self.journal.append(time_ns or time.time_ns(), topic, {"container_id": self.id, **event})
+        failpoint.hit("shim.event.after-journal")
+        self._publish(self, record)
+
+    def acknowledge(self, seq: int) -> None:
+        """Events up to `seq` are stored elsewhere."""
+        self.journal.acknowledge(seq, () if self.is_gone else {self.id, *self.execs})
+
+    # --- create ------------------------------------------------------------------------------------------------
+
+    def create(self, answer: Answer) -> None:
+        """Mount, open the streams, have the runtime create it. A failure leaves nothing and publishes nothing."""
+        body = self._body
+        try:
+            failpoint.hit("shim.create.before-mount")
+            if body.rootfs:
+                mounts = [(one.type, one.source, one.target, tuple(one.options)) for one in body.rootfs]
+                mount.mount_all(mounts, root=f"{self.bundle}/rootfs")
+                self._mounted = True
+            failpoint.hit("shim.create.after-mount")
+            streams = self.init.streams = Streams(body.stdio)
+            command = self._runtime.create(
+                self.id, self.bundle, no_pivot=body.no_pivot, no_new_keyring=body.no_new_keyring
+            )
+            pid = spawn(command, streams.fds)
+        except StdioError as error:
+            self._undo_create(answer, RuntimeFailure(error.code, str(error)))
+            return
+        except (OSError, ValueError) as error:
+            self._undo_create(answer, RuntimeFailure("failed_precondition", f"{error}"))
+            return
+        self.starting += 1
+        self._loop.on_exit(pid, lambda _pid, status: self._created(answer, status))
+
+    def _created(self, answer: Answer, status: int) -> None:
+        failpoint.hit("shim.create.after-runc")
+        assert self.init.streams is not None
+        self.init.streams.release()
+        pid = read_pid(f"{self.bundle}/init.pid")
+        if status != 0 or pid == 0:
+            self.start_is_over()
+            self._undo_create(answer, read_error(f"{self.bundle}/log.json"))
+            return
+        self.init.pid = pid
+        self.init.phase = CREATED
+        if self._body.memory_cgroup:
+            self._oom.watch(self._body.memory_cgroup)
+        self.emit("/tasks/create", self._created_event())
+        failpoint.hit("shim.create.before-answer")
+        answer.ok(Pid(pid=pid))
+        self.settle_early_exit(self.init)
+        self.start_is_over()
+
+    def _created_event(self) -> dict[str, Any]:
+        stdio = self._body.stdio
+        return {
+            "bundle": self.bundle,
+            "rootfs": [
+                {"type": one.type, "source": one.source, "target": one.target, "options": one.options}
+                for one in self._body.rootfs
+            ],
+            "io": {"stdin": stdio.stdin, "stdout": stdio.stdout, "stderr": stdio.stderr, "terminal": stdio.terminal},
+            "pid": self.init.pid,
+        }
+
+    def _undo_create(self, answer: Answer, failure: RuntimeFailure) -> None:
+        self.init.phase = DELETING
+        self.init.close_streams()
+        if self._runtime.knows(self.id):
+            self._removal.finish(lambda _failure: self._forget_create(answer, failure))
+        else:
+            self._forget_create(answer, failure)
+
+    def _forget_create(self, answer: Answer, failure: RuntimeFailure) -> None:
+        self._unmount()
+        with contextlib.suppress(OSError):
+            os.unlink(f"{self.bundle}/journal")
+        self.is_gone = True
+        self._forget(self)
+        answer.runtime_failed(f"task '{self.id}' not created", failure)
+
+    # --- start and exits ---------------------------------------------------------------------------------------
+
+    def start(self, answer: Answer) -> None:
+        """Let the first process run."""
+        if (refused := refusal("start", self.init.phase)) is not None:
+            answer.refuse(f"task '{self.id}'", refused)
+            return
+        self.init.phase = STARTING
+        failpoint.hit("shim.start.before-runc")
+        try:
+            pid = spawn(self._runtime.start(self.id, self.bundle))
+        except OSError as error:
+            self._not_started(answer, RuntimeFailure("failed_precondition", f"{error}"))
+            return
+        self._loop.on_exit(pid, lambda _pid, status: self._started(answer, status))
+
+    def _started(self, answer: Answer, status: int) -> None:
+        failpoint.hit("shim.start.after-runc")
+        if status != 0:
+            self._not_started(answer, read_error(f"{self.bundle}/log.json"))
+            return
+        self.init.phase = RUNNING
+        self.emit("/tasks/start", {"pid": self.init.pid})
+        answer.ok(Pid(pid=self.init.pid))
+        self.settle_early_exit(self.init)
+
+    def _not_started(self, answer: Answer, failure: RuntimeFailure) -> None:
+        self.init.phase = CREATED
+        answer.runtime_failed(f"task '{self.id}' not started", failure)
+        self.settle_early_exit(self.init)
+
+    def settle_early_exit(self, process: Process) -> None:
+        """Deliver the exit of a process that ended before its start was told."""
+        found = self.early_exits.pop(process.pid, None) or process.early_exit
+        if found is not None:
+            process.early_exit = None
+            self.exited(process, *found)
+
+    def start_is_over(self) -> None:
+        self.starting -= 1
+        if self.starting == 0:
+            self.early_exits.clear()
+
+    def exited(self, process: Process, status: int, time_ns: int) -> None:
+        """A process of this container has been reaped."""
+        if process.phase == STARTING:
+            process.early_exit = (status, time_ns)
+            return
+        failpoint.hit("shim.exit.before-journal")
+        process.phase = STOPPED
+        process.exit_status = status
+        process.exited_at_ns = time_ns
+        process.close_streams()
+        self._oom.check()
+        process.oom = self._oom.count > 0
+        if process is self.init:
+            self._is_exit_due = True
+            if not self._body.private_pids and self._body.cgroup:
+                self._kill_rest()
+        else:
+            self._emit_exit(process)
+        self.settle_exits()
+
+    def _emit_exit(self, process: Process) -> None:
+        event = {
+            "id": process.exec_id or self.id,
+            "pid": process.pid,
+            "exit_status": process.exit_status,
+            "exited_at_ns": process.exited_at_ns,
+        }
+        self.emit("/tasks/exit", event, process.exited_at_ns)
+
+    def settle_exits(self) -> None:
+        """Tell the first process's exit, unless an exec is still on its way out."""
+        if not self._is_exit_due or any(one.phase in {STARTING, RUNNING} for one in self.execs.values()):
+            return
+        self._is_exit_due = False
+        self._emit_exit(self.init)
+        self._oom.close()
+        if self._deletion is None:
+            self._removal.begin()
+        else:
+            self._removal.finish(self._runtime_forgot)
+
+    def _kill_rest(self) -> None:
+        try:
+            cgroups.kill(self._body.cgroup)
+        except OSError as error:
+            complain(f"processes of '{self.id}' were left running: {error}")
+
+    # --- kill, pids --------------------------------------------------------------------------------------------
+
+    def kill(self, process: Process, body: Kill, answer: Answer) -> None:
+        """Send a signal. The pid cannot be another process's: it is our child until it is reaped."""
+        is_exec = process is not self.init
+        refused = refusal("kill", process.phase, is_exec=is_exec)
+        if refused is None and process.early_exit is not None:
+            refused = refusal("kill", STOPPED)
+        if refused is not None:
+            answer.refuse(f"{'exec' if is_exec else 'task'} '{process.exec_id or self.id}'", refused)
+            return
+        try:
+            if not body.all or not self._body.cgroup:
+                os.kill(process.pid, body.signal)
+            elif body.signal == SIGKILL:
+                cgroups.kill(self._body.cgroup)
+            else:
+                for pid in cgroups.processes(self._body.cgroup, recursive=True):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, body.signal)
+        except ProcessLookupError:
+            answer.fail("not_found", f"process {process.pid} of '{self.id}' has already finished")
+            return
+        except OSError as error:
+            answer.fail("invalid_argument", f"signal {body.signal} cannot be sent to '{self.id}': {error.strerror}")
+            return
+        answer.ok()
+
+    def pids(self, answer: Answer) -> None:
+        """All processes of the container."""
+        by_pid = {one.pid: one.exec_id for one in self.execs.values() if one.pid}
+        found = cgroups.processes(self._body.cgroup, recursive=True) if self._body.cgroup else [self.init.pid]
+        answer.ok(Pids(processes=[PidInfo(pid=pid, exec_id=by_pid.get(pid, "")) for pid in found]))
+
+    # --- delete ------------------------------------------------------------------------------------------------
+
+    def delete(self, answer: Answer) -> None:
+        """Remove it, once it has stopped; one that never started is killed first."""
+        if (refused := refusal("delete", self.init.phase)) is not None:
+            answer.refuse(f"task '{self.id}'", refused)
+            return
+        if self._deletion is not None:
+            answer.fail("not_found", f"task '{self.id}' is being deleted")
+            return
+        self._deletion = answer
+        if self.init.phase == CREATED:
+            # Its exit is told first, as any other; then it goes on.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.init.pid, SIGKILL)
+        elif not self._is_exit_due:
+            self._removal.finish(self._runtime_forgot)
+
+    def _runtime_forgot(self, failure: RuntimeFailure | None) -> None:
+        failpoint.hit("shim.delete.after-runc")
+        assert self._deletion is not None
+        deletion, self._deletion = self._deletion, None
+        if failure is not None:
+            deletion.runtime_failed(f"task '{self.id}' not deleted", failure)
+            return
+        self._finish_delete(deletion)
+
+    def _finish_delete(self, deletion: Answer) -> None:
+        self.init.phase = DELETING
+        failpoint.hit("shim.delete.before-unmount")
+        self._unmount()
+        self.init.close_streams()
+        for process in self.execs.values():
+            process.close_streams()
+        exit_ = self.init.exit()
+        self.emit(
+            "/tasks/delete",
+            {
+                "id": self.id,
+                "pid": exit_.pid,
+                "exit_status": exit_.exit_status,
+                "exited_at_ns": exit_.exited_at_ns,
+            },
+        )
+        self.execs.clear()
+        self.is_gone = True
+        deletion.ok(exit_)
+
+    def _unmount(self) -> None:
+        if not self._mounted:
+            return
+        rootfs = f"{self.bundle}/rootfs"
+        try:
+            if len(self._body.rootfs) == 1:
+                mount.umount(rootfs)
+            else:
+                mount.unmount_beneath(rootfs)
+        except OSError:
+            # Something of the host is in there, a shell perhaps; it keeps what it holds, the path is free.
+            try:
+                mount.unmount_beneath(rootfs, flags=mount.MNT_DETACH)
+            except OSError as error:
+                complain(f"'{rootfs}' is still mounted: {error}")
+        self._mounted = False

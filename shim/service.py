@@ -1,0 +1,259 @@
+"""What the shim does with a message: the methods of `protocol`, dispatched to containers."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from shim.answer import Answer, Answers
+from shim.complaint import complain, complain_of_bug
+from shim.connection import Connection, Door
+from shim.container import Container
+from shim.execution import ExecStart, add_exec, delete_exec
+from shim.journal import Record
+from shim.loop import Loop
+from shim.process import Process
+from shim.protocol import (
+    VERSION,
+    Ack,
+    Connected,
+    Create,
+    Event,
+    Exec,
+    Kill,
+    Request,
+    Target,
+    decode_to_shim,
+    encode,
+)
+from shim.runtime import Runtime
+from shim.states import refusal
+
+_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+Handler = Callable[[Any, Answer], None]
+
+_CREATE = msgspec.msgpack.Decoder(Create).decode
+_TARGET = msgspec.msgpack.Decoder(Target).decode
+_EXEC = msgspec.msgpack.Decoder(Exec).decode
+_KILL = msgspec.msgpack.Decoder(Kill).decode
+
+
+class Service:
+    """All containers of this shim, and the connections that ask for them."""
+
+    def __init__(self, listener: int, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._loop = Loop(self._on_orphan)
+        self._containers: dict[str, Container] = {}
+        self._answers = Answers()
+        self._door = Door(listener, self._loop, self._on_message)
+        self._methods: dict[str, tuple[Callable[[Any], Any], Handler]] = {
+            "create": (_CREATE, self._create),
+            "start": (_TARGET, self._start),
+            "state": (_TARGET, self._state),
+            "exec": (_EXEC, self._exec),
+            "kill": (_KILL, self._kill),
+            "delete": (_TARGET, self._delete),
+            "pids": (_TARGET, self._pids),
+            "close_io": (_TARGET, self._close_io),
+            "shutdown": (lambda _body: None, self._shutdown),
+        }
+
+    def run(self) -> None:
+        """Serve until a `shutdown` is granted."""
+        self._loop.run()
+
+    # --- messages ------------------------------------------------------------------------------------------------
+
+    def _on_message(self, connection: Connection, data: bytes) -> None:
+        try:
+            message = decode_to_shim.decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            # A request without a readable id cannot be answered, and its sender would wait for ever.
+            complain(f"connection closed, its message is malformed: {error}")
+            connection.close()
+            return
+        if isinstance(message, Ack):
+            self._ack(message)
+        elif message.method == "connect":
+            self._connect(connection, message)
+        else:
+            self._on_request(connection, message)
+
+    def _on_request(self, connection: Connection, request: Request) -> None:
+        if request.key and (earlier := self._answers.find(request.key)) is not None:
+            earlier.wait(request.id, connection.send)
+            return
+        answer = Answer()
+        answer.wait(request.id, connection.send)
+        decode, handler = self._methods.get(request.method, (None, None))
+        if decode is None or handler is None:
+            answer.fail("unimplemented", f"shim has no method '{request.method}'")
+            return
+        try:
+            body = decode(request.body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            answer.fail("invalid_argument", f"request of '{request.method}' does not fit: {error}")
+            return
+        if request.key:
+            self._answers.remember(request.key, answer)
+        try:
+            handler(body, answer)
+        except Exception as error:  # a bug in one request must not take the container's keeper away
+            complain_of_bug(f"'{request.method}'")
+            if not answer.is_given:
+                answer.fail("internal", f"'{request.method}' failed in the shim: {type(error).__name__}: {error}")
+
+    def _connect(self, connection: Connection, request: Request) -> None:
+        states = [container.state() for container in self._containers.values()]
+        answer = Answer()
+        answer.wait(request.id, connection.send)
+        answer.ok(Connected(shim_pid=os.getpid(), version=VERSION, containers=states))
+        connection.is_subscribed = True
+        for container in self._containers.values():
+            for record in container.journal.unacknowledged:
+                connection.send(_event(container, record))
+
+    def _publish(self, container: Container, record: Record) -> None:
+        message = b""
+        # A copy: a connection that breaks takes itself off the list.
+        for connection in tuple(self._door.connections):
+            if connection.is_subscribed:
+                message = message or _event(container, record)
+                connection.send(message)
+
+    def _ack(self, ack: Ack) -> None:
+        container = self._containers.get(ack.container_id)
+        if container is None:
+            return
+        container.acknowledge(ack.seq)
+        if container.is_gone and not container.journal.unacknowledged:
+            self._forget(container)
+
+    def _forget(self, container: Container) -> None:
+        container.journal.close()
+        del self._containers[container.id]
+
+    def _on_orphan(self, pid: int, status: int) -> None:
+        """A child that nobody waits for: a container's process, one that is being started, or a stray of one."""
+        now_ns = time.time_ns()
+        for container in self._containers.values():
+            for process in container.processes():
+                if process.pid == pid and not process.has_ended:
+                    container.exited(process, status, now_ns)
+                    return
+        for container in self._containers.values():
+            if container.starting:
+                container.early_exits[pid] = (status, now_ns)
+
+    # --- methods -------------------------------------------------------------------------------------------------
+
+    def _create(self, body: Create, answer: Answer) -> None:
+        if not _is_safe(body.container_id) or not body.bundle.startswith("/"):
+            answer.fail("invalid_argument", f"task '{body.container_id}' has a malformed id or bundle")
+            return
+        if body.container_id in self._containers:
+            answer.fail("already_exists", f"task '{body.container_id}' already exists")
+            return
+        try:
+            container = Container(
+                body, loop=self._loop, runtime=self._runtime, publish=self._publish, forget=self._forget
+            )
+        except FileExistsError:
+            answer.fail("already_exists", f"bundle '{body.bundle}' already has a journal")
+            return
+        except OSError as error:
+            answer.fail("failed_precondition", f"journal of '{body.container_id}' not made: {error}")
+            return
+        self._containers[container.id] = container
+        container.create(answer)
+
+    def _find(self, body: Target, answer: Answer) -> tuple[Container, Process] | None:
+        container = self._containers.get(body.container_id)
+        if container is None or container.is_gone:
+            answer.fail("not_found", f"task '{body.container_id}' not found")
+            return None
+        process = container.execs.get(body.exec_id) if body.exec_id else container.init
+        if process is None:
+            answer.fail("not_found", f"exec '{body.exec_id}' not found in task '{body.container_id}'")
+            return None
+        return container, process
+
+    def _start(self, body: Target, answer: Answer) -> None:
+        if (found := self._find(body, answer)) is None:
+            return
+        container, process = found
+        if process is container.init:
+            container.start(answer)
+        else:
+            ExecStart(container, process, answer).begin(self._loop, self._runtime)
+
+    def _state(self, body: Target, answer: Answer) -> None:
+        if (found := self._find(body, answer)) is not None:
+            answer.ok(found[1].state(found[0].id))
+
+    def _exec(self, body: Exec, answer: Answer) -> None:
+        if not _is_safe(body.exec_id):
+            answer.fail("invalid_argument", f"exec '{body.exec_id}' has a malformed id")
+            return
+        if (found := self._find(Target(container_id=body.container_id), answer)) is not None:
+            add_exec(found[0], body, answer)
+
+    def _kill(self, body: Kill, answer: Answer) -> None:
+        if (found := self._find(body, answer)) is not None:
+            found[0].kill(found[1], body, answer)
+
+    def _delete(self, body: Target, answer: Answer) -> None:
+        if (found := self._find(body, answer)) is None:
+            return
+        container, process = found
+        if process is container.init:
+            container.delete(answer)
+        else:
+            delete_exec(container, process, answer)
+
+    def _pids(self, body: Target, answer: Answer) -> None:
+        if (found := self._find(body, answer)) is not None:
+            found[0].pids(answer)
+
+    def _close_io(self, body: Target, answer: Answer) -> None:
+        if (found := self._find(body, answer)) is None:
+            return
+        container, process = found
+        if (refused := refusal("close_io", process.phase)) is not None:
+            answer.refuse(f"process of task '{container.id}'", refused)
+            return
+        if process.streams is not None:
+            process.streams.close_stdin()
+        process.is_stdin_closed = True
+        answer.ok()
+
+    def _shutdown(self, _body: None, answer: Answer) -> None:
+        living = [container.id for container in self._containers.values() if not container.is_gone]
+        if living:
+            answer.fail("failed_precondition", f"shim still has the task '{living[0]}', delete it first")
+            return
+        answer.ok()
+        self._loop.stop()
+
+
+def _event(container: Container, record: Record) -> bytes:
+    return encode(
+        Event(
+            container_id=container.id,
+            seq=record.seq,
+            time_ns=record.time_ns,
+            topic=record.topic,
+            event=record.event,
+        )
+    )
+
+
+def _is_safe(name: str) -> bool:
+    """Whether a name can stand in a path; the worker has checked that it is an identifier."""
+    return bool(name) and name[0] not in ".-" and len(name) <= 128 and _SAFE.issuperset(name)
