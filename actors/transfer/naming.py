@@ -1,0 +1,41 @@
+"""Names of images from what an archive says. Pure.
+
+Names are kept as the archive has them: no registry is put in front of `busybox`. In a docker archive a name without a
+tag means `:latest` and gets it; in an OCI layout the annotation is the name. Who looks for `busybox` tries that and
+then `busybox:latest`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+IMAGE_NAME = "io.containerd.image.name"
+REF_NAME = "org.opencontainers.image.ref.name"
+
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+
+
+def is_tag(text: str) -> bool:
+    """Whether this is a tag alone."""
+    return _TAG.fullmatch(text) is not None
+
+
+def with_tag(name: str) -> str:
+    """A docker reference with the tag that it means."""
+    last = name.rpartition("/")[2]
+    return name if ":" in last or "@" in last else f"{name}:latest"
+
+
+def from_annotations(annotations: Mapping[str, str], *, base_name: str) -> str:
+    """The name of an entry of an OCI layout; empty when it has none.
+
+    A reference that is a tag alone becomes `base_name:tag` when there is a base name, else it stays as it is.
+    """
+    full = annotations.get(IMAGE_NAME, "")
+    if full:
+        return full
+    ref = annotations.get(REF_NAME, "")
+    if ref and base_name and is_tag(ref):
+        return f"{base_name}:{ref}"
+    return ref

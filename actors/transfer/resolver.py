@@ -1,0 +1,134 @@
+"""From an image in the content store to the layers to unpack.
+
+Blobs are read where the content worker keeps them, and only those that the namespace names: what a manifest refers to
+is a stranger's claim.
+"""
+
+from __future__ import annotations
+
+import os
+
+from actors.content.store import blob_path
+from actors.transfer import platforms
+from actors.transfer.blobs import digest_of
+from actors.transfer.layout import MAX_DEPTH, check_diff_ids
+from actors.transfer.plan import Layer, RootFs
+from actors.transfer.unpacker import Opened
+from actors.worker import Worker
+from config.paths import Paths
+from wharfie.errors import DataLoss, FailedPrecondition, InvalidArgument, NotFound
+from wharfie.identifiers import check_digest
+from wharfie.oci.descriptor import CONFIG_TYPES, Platform
+from wharfie.oci.image_config import MAX_CONFIG_BYTES, ImageConfig, decode_image_config
+from wharfie.oci.manifest import MAX_DOCUMENT_BYTES, Index, Manifest, decode_document
+from wharfie.types import content
+from wharfie.types.base import Descriptor
+
+
+class Resolver:
+    """Reads manifests and configurations of images that are there."""
+
+    def __init__(self, worker: Worker, *, paths: Paths) -> None:
+        self._worker = worker
+        self._blobs = f"{paths.content}/blobs"
+
+    async def rootfs(self, namespace: str, target: Descriptor, *, name: str, platform: Platform) -> RootFs:
+        """The layers of an image for a platform.
+
+        Raises:
+            NotFound: nothing for this platform, or a blob is not there.
+            FailedPrecondition: this is no image with layers.
+            InvalidArgument: a document is malformed.
+        """
+        digest, manifest = await self._manifest(namespace, target, name=name, platform=platform)
+        if manifest.config.media_type not in CONFIG_TYPES:
+            raise FailedPrecondition(
+                f"image '{name}' cannot be unpacked: its configuration has media type '{manifest.config.media_type}'"
+            )
+        config = await self._config(namespace, manifest)
+        diff_ids = check_diff_ids(config, manifest=digest, layers=len(manifest.layers))
+        for layer in manifest.layers:
+            await self._named(namespace, layer.digest)
+        return RootFs(
+            manifest=digest,
+            config=manifest.config.digest,
+            layers=[
+                Layer(digest=layer.digest, media_type=layer.media_type, size=layer.size, diff_id=diff_id)
+                for layer, diff_id in zip(manifest.layers, diff_ids, strict=True)
+            ],
+        )
+
+    def open_layer(self, layer: Layer) -> Opened:
+        """A layer's bytes where the content worker has them.
+
+        Raises:
+            NotFound: they are gone.
+        """
+        fd = self._open(layer.digest)
+        return fd, 0, os.fstat(fd).st_size
+
+    async def _manifest(
+        self, namespace: str, target: Descriptor, *, name: str, platform: Platform
+    ) -> tuple[str, Manifest]:
+        digest, media_type = target.digest, target.media_type
+        for _ in range(MAX_DEPTH + 1):
+            document = decode_document(await self._read(namespace, digest, MAX_DOCUMENT_BYTES), media_type=media_type)
+            if isinstance(document, Manifest):
+                return digest, document
+            digest, media_type = await self._choose(namespace, document, name=name, platform=platform)
+        raise InvalidArgument(f"image '{name}' nests indexes deeper than {MAX_DEPTH} levels")
+
+    async def _choose(self, namespace: str, index: Index, *, name: str, platform: Platform) -> tuple[str, str]:
+        ranked = []
+        for number, child in enumerate(index.manifests):
+            found = child.platform or await self._platform(namespace, child.digest)
+            grade = 1000 if found is None else platforms.rank(found, platform)
+            if grade >= 0:
+                ranked.append((grade, number))
+        if not ranked:
+            raise NotFound(
+                f"image '{name}' has no manifest for platform '{platforms.shown(platform)}'",
+                details={"field": "platform"},
+            )
+        chosen = index.manifests[min(ranked)[1]]
+        return chosen.digest, chosen.media_type
+
+    async def _platform(self, namespace: str, digest: str) -> Platform | None:
+        """A manifest's platform from its configuration; None when it is not there or does not say."""
+        try:
+            document = decode_document(await self._read(namespace, digest, MAX_DOCUMENT_BYTES))
+            if not isinstance(document, Manifest) or document.config.media_type not in CONFIG_TYPES:
+                return None
+            config = await self._config(namespace, document)
+        except NotFound:
+            return None
+        if not config.os or not config.architecture:
+            return None
+        return platforms.normalized(config.os, config.architecture, config.variant or "")
+
+    async def _config(self, namespace: str, manifest: Manifest) -> ImageConfig:
+        return decode_image_config(await self._read(namespace, manifest.config.digest, MAX_CONFIG_BYTES))
+
+    async def _read(self, namespace: str, digest: str, limit: int) -> bytes:
+        await self._named(namespace, digest)
+        fd = self._open(digest)
+        with open(fd, "rb") as file:
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise InvalidArgument(f"blob '{digest}' has more than {limit} bytes, too many for a document")
+        if digest_of(data, like=digest) != digest:
+            raise DataLoss(
+                f"blob '{digest}' has other bytes than its digest says; delete it and import the image again"
+            )
+        return data
+
+    async def _named(self, namespace: str, digest: str) -> None:
+        """Pass when the namespace names a blob."""
+        check_digest(digest)
+        await self._worker.call("content.info", content.GetInfo(digest=digest), content.Info, namespace=namespace)
+
+    def _open(self, digest: str) -> int:
+        try:
+            return os.open(blob_path(self._blobs, digest), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            raise NotFound(f"blob '{digest}' not found; import the image again", details={"digest": digest}) from None

@@ -1,0 +1,334 @@
+"""Making snapshots of an image's layers: each layer in a job, the commits in order.
+
+With a snapshotter that re-bases (a layer is a directory of its own), every missing layer is prepared without a parent
+and they are unpacked side by side; each is put on the one below it when it is committed. With others a layer is
+prepared on the one below it, so they follow one another.
+
+A snapshot in the making is called `unpack-TOKEN-N CHAIN`, where TOKEN is this incarnation of the worker: a key with
+another token belongs to nobody any more, and `leftovers.py` removes it. The jobs of a dead worker are killed with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
+
+from actors.jobs import KILLED, Jobs
+from actors.transfer import chains, targets
+from actors.transfer.blobs import GC_SNAPSHOT, UNCOMPRESSED
+from actors.transfer.implicit import copy_attributes
+from actors.transfer.job import UnpackedLayer, UnpackJob
+from actors.transfer.operations import Report
+from actors.transfer.plan import Layer, RootFs
+from actors.transfer.targets import Target
+from actors.worker import Worker
+from config.settings import Transfer
+from wharfie import failpoint
+from wharfie.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound
+from wharfie.types import content, snapshots
+from wharfie.types.base import Empty
+from wharfie.types.transfer import Progress
+
+REBASING = frozenset({"overlayfs"})
+"""Snapshotters that put a snapshot on its parent when it is committed."""
+
+PREFIX = "unpack-"
+"""How the key of a snapshot in the making begins."""
+
+_TRIES = 3
+"""How often a layer is begun anew because somebody killed its job."""
+
+Opened = tuple[int, int, int]
+"""A descriptor (the taker closes it), an offset in it, and a length."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What to unpack, and with what.
+
+    Attributes:
+        snapshotter: never empty.
+        open_layer: where a layer's bytes are.
+        may_commit: set when the layers are in the content store; nothing is committed before.
+    """
+
+    namespace: str
+    snapshotter: str
+    rootfs: RootFs
+    open_layer: Callable[[Layer], Opened]
+    may_commit: asyncio.Event
+    report: Report
+
+    @property
+    def rebases(self) -> bool:
+        """Layers can be unpacked side by side."""
+        return self.snapshotter in REBASING
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Applied:
+    """A layer that is unpacked under a key, not committed yet."""
+
+    key: str
+    target: Target
+    layer: UnpackedLayer
+
+
+@dataclass(kw_only=True)
+class _Run:
+    """One unpacking: its keys that exist, and the directories of its layers, by their number."""
+
+    order: Order
+    chain_ids: list[str]
+    keys: set[str] = field(default_factory=set)
+    directories: dict[int, str] = field(default_factory=dict)
+
+
+class Unpacker:
+    """Unpacks images; the same layer on the same layers is unpacked once, however many ask for it."""
+
+    def __init__(self, worker: Worker, jobs: Jobs, *, settings: Transfer, token: str) -> None:
+        self._worker = worker
+        self._jobs = jobs
+        self._settings = settings
+        self._token = token
+        self._number = 0
+        self._slots = asyncio.Semaphore(settings.max_concurrent_unpacks or os.cpu_count() or 1)
+        self._locks: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = WeakValueDictionary()
+
+    async def unpack(self, order: Order) -> str:
+        """Unpack what is missing. Idempotent; a failure leaves no snapshot in the making behind.
+
+        Returns: the name of the topmost snapshot; empty for an image without layers.
+
+        Raises:
+            FailedPrecondition: a layer has another diff id than the configuration says.
+            WharfieError: what the archive is refused for, or another worker answered.
+        """
+        run = _Run(order=order, chain_ids=chains.chain_ids([layer.diff_id for layer in order.rootfs.layers]))
+        if not run.chain_ids:
+            return ""
+        async with contextlib.AsyncExitStack() as held:
+            # Locks are taken from the lowest layer upwards by everybody, so nobody waits in a circle.
+            for chain_id in run.chain_ids:
+                await held.enter_async_context(self._alone(order, chain_id))
+            first = await self._first_missing(run)
+            try:
+                if order.rebases:
+                    await self._side_by_side(run, first)
+                else:
+                    await self._in_order(run, first)
+            finally:
+                await self._remove_all(run)
+        await order.may_commit.wait()
+        await self._label(run)
+        return run.chain_ids[-1]
+
+    # -- which layers ------------------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, order: Order, chain_id: str) -> AsyncIterator[None]:
+        name = (order.namespace, order.snapshotter, chain_id)
+        lock = self._locks.setdefault(name, asyncio.Lock())
+        async with lock:
+            yield
+
+    async def _first_missing(self, run: _Run) -> int:
+        """The number of the lowest layer that is not there; asked from the top, since an image is whole as a rule."""
+        for number in range(len(run.chain_ids) - 1, -1, -1):
+            if await self._is_committed(run.order, run.chain_ids[number]):
+                return number + 1
+        return 0
+
+    async def _is_committed(self, order: Order, chain_id: str) -> bool:
+        stat = snapshots.Stat(key=chain_id, snapshotter=order.snapshotter)
+        try:
+            info = await self._worker.call("snapshots.stat", stat, snapshots.Info, namespace=order.namespace)
+        except NotFound:
+            return False
+        return info.kind is snapshots.Kind.COMMITTED
+
+    # -- unpacking ---------------------------------------------------------------------------------------------------
+
+    async def _side_by_side(self, run: _Run, first: int) -> None:
+        layers = run.order.rootfs.layers
+        async with asyncio.TaskGroup() as group:
+            tasks = {
+                number: group.create_task(self._apply(run, number, parent="")) for number in range(first, len(layers))
+            }
+            for number, task in tasks.items():
+                await self._commit(run, number, await task, parent=run.chain_ids[number - 1] if number else "")
+
+    async def _in_order(self, run: _Run, first: int) -> None:
+        for number in range(first, len(run.order.rootfs.layers)):
+            parent = run.chain_ids[number - 1] if number else ""
+            await self._commit(run, number, await self._apply(run, number, parent=parent), parent="")
+
+    async def _apply(self, run: _Run, number: int, *, parent: str) -> _Applied:
+        """Unpack one layer under a key of its own, and hold what came out against its diff id."""
+        order, layer = run.order, run.order.rootfs.layers[number]
+        async with self._slots:
+            for attempt in range(_TRIES):
+                key = self._key(run.chain_ids[number])
+                target = await self._prepare(run, key, parent=parent)
+                failpoint.hit("transfer.unpack.after-prepare")
+                try:
+                    result = await self._run_job(order, layer, target)
+                except Aborted as error:
+                    if error.details.get("reason") != KILLED or attempt == _TRIES - 1:
+                        raise
+                    await self._remove(run, key)
+                else:
+                    break
+        failpoint.hit("transfer.unpack.after-apply")
+        if result.diff_id != layer.diff_id:
+            raise FailedPrecondition(
+                f"layer '{layer.digest}' unpacks to diff id '{result.diff_id}', its image's configuration says"
+                f" '{layer.diff_id}'; the image is broken",
+                details={"reason": "diff_id", "digest": layer.digest, "diff_id": result.diff_id},
+            )
+        run.directories[number] = target.directory
+        return _Applied(key=key, target=target, layer=result)
+
+    async def _prepare(self, run: _Run, key: str, *, parent: str) -> Target:
+        order = run.order
+        # Noted before it is made: one that was made although we heard nothing of it is removed too.
+        run.keys.add(key)
+        mounts = await self._worker.call(
+            "snapshots.prepare",
+            snapshots.Prepare(key=key, parent=parent, snapshotter=order.snapshotter),
+            snapshots.Mounts,
+            namespace=order.namespace,
+            key=f"{key}/prepare",
+            timeout_s=None,
+        )
+        return targets.of(mounts.mounts, rebases=order.rebases)
+
+    async def _run_job(self, order: Order, layer: Layer, target: Target) -> UnpackedLayer:
+        settings = self._settings
+
+        def progress(done: int) -> None:
+            order.report(Progress(event="unpacking", name=layer.digest, done=done, total=layer.size))
+
+        progress(0)
+        source, offset, length = order.open_layer(layer)
+        try:
+            directory = os.open(target.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                return await self._jobs.run(
+                    "actors.transfer.job:unpack",
+                    UnpackJob(
+                        offset=offset,
+                        length=length,
+                        media_type=layer.media_type,
+                        overlay=target.overlay,
+                        max_bytes=settings.max_unpacked_bytes,
+                        max_entries=settings.max_entries,
+                        max_ratio=settings.max_ratio,
+                    ),
+                    UnpackedLayer,
+                    name="unpack",
+                    fds=[source, directory],
+                    progress=progress,
+                )
+            finally:
+                os.close(directory)
+        finally:
+            os.close(source)
+
+    async def _commit(self, run: _Run, number: int, applied: _Applied, *, parent: str) -> None:
+        order = run.order
+        await order.may_commit.wait()
+        if order.rebases and parent and applied.layer.implicit_dirs:
+            lower = await self._lower(run, number)
+            await self._worker.blocking(copy_attributes, applied.target.directory, lower, applied.layer.implicit_dirs)
+        failpoint.hit("transfer.unpack.before-commit")
+        chain_id = run.chain_ids[number]
+        commit = snapshots.Commit(name=chain_id, key=applied.key, snapshotter=order.snapshotter, parent=parent)
+        try:
+            await self._worker.call(
+                "snapshots.commit",
+                commit,
+                Empty,
+                namespace=order.namespace,
+                key=f"{applied.key}/commit",
+                timeout_s=None,
+            )
+        except AlreadyExists:
+            # Somebody else, a client, has made this very snapshot; ours is removed in the end.
+            pass
+        else:
+            run.keys.discard(applied.key)
+        failpoint.hit("transfer.unpack.after-commit")
+        layer = order.rootfs.layers[number]
+        order.report(Progress(event="unpacked", name=layer.digest, done=layer.size, total=layer.size))
+
+    async def _lower(self, run: _Run, number: int) -> Sequence[str]:
+        """The directories of the layers below one, the nearest first."""
+        ours = [run.directories[below] for below in range(number - 1, -1, -1) if below in run.directories]
+        below = number - 1 - len(ours)
+        if below < 0:
+            return ours
+        order = run.order
+        # What was there before this run is looked at through a view.
+        key = self._key(run.chain_ids[below])
+        run.keys.add(key)
+        view = snapshots.View(key=key, parent=run.chain_ids[below], snapshotter=order.snapshotter)
+        mounts = await self._worker.call(
+            "snapshots.view", view, snapshots.Mounts, namespace=order.namespace, key=f"{key}/view", timeout_s=None
+        )
+        return [*ours, *targets.layers(mounts.mounts)]
+
+    async def _label(self, run: _Run) -> None:
+        """What keeps the snapshots while the image is there, and tells a layer's diff id."""
+        order = run.order
+        rootfs = order.rootfs
+        await self._update(order, rootfs.config, f"{GC_SNAPSHOT}{order.snapshotter}", run.chain_ids[-1])
+        for layer in rootfs.layers:
+            if layer.digest != layer.diff_id:
+                await self._update(order, layer.digest, UNCOMPRESSED, layer.diff_id)
+
+    async def _update(self, order: Order, digest: str, label: str, value: str) -> None:
+        update = content.Update(digest=digest, labels={label: value}, mask=[f"labels.{label}"])
+        self._number += 1
+        await self._worker.call(
+            "content.update",
+            update,
+            content.Info,
+            namespace=order.namespace,
+            key=f"{PREFIX}{self._token}-{self._number}/label",
+        )
+
+    # -- keys --------------------------------------------------------------------------------------------------------
+
+    def _key(self, chain_id: str) -> str:
+        self._number += 1
+        return f"{PREFIX}{self._token}-{self._number} {chain_id}"
+
+    async def _remove(self, run: _Run, key: str) -> None:
+        """Remove a snapshot in the making. Idempotent."""
+        remove = snapshots.Remove(key=key, snapshotter=run.order.snapshotter)
+        with contextlib.suppress(NotFound):
+            await self._worker.call(
+                "snapshots.remove",
+                remove,
+                Empty,
+                namespace=run.order.namespace,
+                key=f"{key}/remove",
+                timeout_s=None,
+            )
+        run.keys.discard(key)
+
+    async def _remove_all(self, run: _Run) -> None:
+        """Remove every key of a run that was not committed, also when the caller does not wait for it."""
+
+        async def work() -> None:
+            for key in sorted(run.keys):
+                await self._remove(run, key)
+
+        if run.keys:
+            await asyncio.shield(self._worker.spawn(work()))
