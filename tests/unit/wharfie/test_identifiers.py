@@ -128,6 +128,9 @@ def test_a_free_name_is_not_empty_not_endless_and_without_nul(name: str) -> None
         ("a/b/c", False),
         ("a b/c", False),
         ("application/x\n", False),
+        ("a" * 127 + "/" + "b" * 127, True),
+        ("a" * 128 + "/b", False),
+        ("a/" + "b" * 128, False),
     ],
 )
 def test_a_media_type_is_type_and_subtype(media_type: str, valid: bool) -> None:
