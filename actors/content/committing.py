@@ -78,8 +78,8 @@ class Commits:
     async def _register(self, call: Call, done: Finished, *, labels: Labels) -> content.Info:
         record = done.record
         registered = await self._names.register(call, record.committed, size=record.committed_size, labels=labels)
-        done.registered = True
         failpoint.hit("content.commit.registered")
+        self._ingests.registered(done)
         if not registered.new:
             raise already_exists(call.namespace, record.committed)
         return registered.info
@@ -144,6 +144,7 @@ class Commits:
         async with self._digests.alone(digest):
             await self._names.forget(call, digest)
             failpoint.hit("content.delete.forgotten")
+            self._ingests.was_named(call.namespace, digest)
             await self._unlink_if_dead(call.namespace, digest)
             failpoint.hit("content.delete.unlinked")
 
@@ -160,7 +161,7 @@ class Commits:
         for done in self._ingests.finished_before(before_ns):
             if not done.registered:
                 async with self._digests.alone(done.record.committed):
-                    done.registered = True  # or its blob would wait for it for ever
+                    self._ingests.registered(done)  # or its blob would wait for it for ever
                     await self._unlink_if_dead(done.record.namespace, done.record.committed)
             self._ingests.forget(done)
         self._ingests.forget_aborted(before_ns)

@@ -248,10 +248,10 @@ def write_record(directory: str, record: Record) -> None:
     os.rename(temporary, f"{directory}/meta")
 
 
-def read_record(directory: str) -> Record | None:
-    """What `meta` says; None when it is not there or was cut short by a power failure."""
+def read_record(path: str) -> Record | None:
+    """What the file `meta` says; None when it is not there or was cut short by a power failure."""
     try:
-        with open(f"{directory}/meta", "rb") as file:
+        with open(path, "rb") as file:
             return msgspec.json.decode(file.read(), type=Record)
     except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
         return None

@@ -4,6 +4,7 @@
 
     ingest/<sha256 of namespace/ref>/meta        `ingest.Record`, JSON, written atomically
                                     /data        the bytes
+                                    /registered  `meta` under its last name: metadata knows the blob
     ingest/<…>.aborted-<sha256 of the key>/      empty; answers an abort that is repeated
 
 A directory appears and disappears by a rename. A committed ingest leaves its `meta` behind for a while, out of sight of
@@ -13,6 +14,7 @@ process died between the blob's rename and its registration.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -40,15 +42,15 @@ def directory_of(ingest_root: str, namespace: str, ref: str) -> str:
 
 
 class Finished:
-    """A committed ingest: its record, and whether this process has seen its registration succeed."""
+    """A committed ingest: its record, and whether its registration is known to have succeeded."""
 
     __slots__ = ("at_ns", "directory", "record", "registered")
 
-    def __init__(self, directory: str, record: Record, *, at_ns: int) -> None:
+    def __init__(self, directory: str, record: Record, *, at_ns: int, registered: bool = False) -> None:
         self.directory = directory
         self.record = record
         self.at_ns = at_ns
-        self.registered = False
+        self.registered = registered
 
 
 class Ingests:
@@ -70,7 +72,9 @@ class Ingests:
                 self._load(f"{store.ingest_root}/{name}")
 
     def _load(self, directory: str) -> None:
-        record = read_record(directory)
+        record = read_record(f"{directory}/registered")
+        registered = record is not None
+        record = record or read_record(f"{directory}/meta")
         # Not ours, or cut short by a power failure: left alone; a new ingest of that ref replaces it.
         if record is None or self._directory(record.namespace, record.ref) != directory:
             return
@@ -78,8 +82,8 @@ class Ingests:
         shared_path = ""
         if not os.path.exists(f"{directory}/data"):
             if record.committed:
-                at_ns = os.stat(f"{directory}/meta").st_mtime_ns
-                self._finished[name] = Finished(directory, record, at_ns=at_ns)
+                at_ns = os.stat(directory).st_mtime_ns
+                self._finished[name] = Finished(directory, record, at_ns=at_ns, registered=registered)
                 return
             shared_path = self._store.path(record.shared) if record.shared else ""
         self._ingests[name] = Ingest(directory, record, shared_path=shared_path)
@@ -168,6 +172,20 @@ class Ingests:
         self._open.pop(name, None)
         ingest.close()
         del self._ingests[name]
+
+    def registered(self, done: Finished) -> None:
+        """Note that metadata knows the blob of a commit. Idempotent."""
+        if not done.registered:
+            done.registered = True
+            # Not needed, only good to know: a crash before it costs some waiting, see `awaits_registration`.
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(f"{done.directory}/meta", f"{done.directory}/registered")
+
+    def was_named(self, namespace: str, digest: str) -> None:
+        """Note that the namespace named a digest until now, so its commits of it were registered."""
+        for done in self._finished.values():
+            if done.record.committed == digest and done.record.namespace == namespace:
+                self.registered(done)
 
     def finished(self, namespace: str, ref: str) -> Finished | None:
         """The last commit of a ref, if it was not long ago."""

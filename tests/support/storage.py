@@ -13,18 +13,25 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import msgspec
 
 import wharfie
+from actors import internal
+from actors.call import Call, handles
+from actors.control import Control
+from actors.worker import Worker
+from config.paths import Paths
+from config.settings import Settings
 from linux import mount, procfs
 from tests.support.failpoints import Failpoints
 from tests.support.wait import until
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-WORKERS = ("metadata", "content", "snapshot")
+WORKERS = ("metadata", "content", "snapshot", "transfer")
+"""In the place of transfer stands `caller`, which asks the others what no client may."""
 
 
 class Storage:
@@ -72,6 +79,14 @@ class Storage:
         self.process.wait(10)
         until(lambda: not any(procfs.is_alive(pid) for pid in children))
 
+    def ingest_file(self, client: wharfie.Client, request: internal.IngestFile) -> internal.Ingested:
+        """`content.ingest_file`, as transfer would ask for it on behalf of this client."""
+        stream = client.content._caller.stream(
+            "transfer.unpack", request, internal.Ingested, resume=lambda asked, *_: asked, timeout_s=20.0
+        )
+        [(ingested, _)] = list(stream)
+        return ingested
+
     def close(self) -> None:
         """Stop in order."""
         children = procfs.children(self.process.pid) if self.process.poll() is None else []
@@ -107,7 +122,7 @@ def main() -> int:
     """The daemon's process."""
     from config import log as log_setup
     from config.load import load
-    from config.paths import Paths, create_top_directories
+    from config.paths import create_top_directories
     from linux.prctl import set_child_subreaper, set_pdeathsig
     from supervisor import roster
     from supervisor.events import Verb
@@ -128,7 +143,13 @@ def main() -> int:
     create_top_directories(Paths.of(settings))
     tree = roster.tree(settings, {"content": ("metadata",), "snapshot": ("metadata",)})
     tree = msgspec.structs.replace(
-        tree, children=tuple(spec for spec in tree.children if spec.id in ("router", *WORKERS)), intensity=1000
+        tree,
+        children=tuple(
+            msgspec.structs.replace(spec, start="tests.support.storage:caller") if spec.id == "transfer" else spec
+            for spec in tree.children
+            if spec.id in ("router", *WORKERS)
+        ),
+        intensity=1000,
     )
     roster.preload()
     set_child_subreaper()
@@ -151,6 +172,41 @@ def main() -> int:
     supervisor.close()
     signals.close()
     return 1 if outcome.failed else 0
+
+
+class CallerService:
+    """Passes on what clients ask, as a worker's request."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    @handles("transfer.unpack")
+    async def ingest_file(self, call: Call, request: internal.IngestFile) -> AsyncIterator[internal.Ingested]:
+        """See `Storage.ingest_file`."""
+        yield await self._worker.call(
+            "content.ingest_file",
+            request,
+            internal.Ingested,
+            namespace=call.namespace,
+            key=f"{request.digest}/{request.path}",
+        )
+
+
+def caller(control: Control, settings: Settings) -> None:
+    """The process in the place of transfer."""
+    worker = Worker(
+        name=control.name,
+        generation=control.generation,
+        control=control,
+        backend=f"ipc://{Paths.of(settings).backend_socket}",
+        heartbeat_s=1.0,
+    )
+    worker.add(CallerService(worker))
+
+    async def start() -> dict[str, Any]:
+        return {}
+
+    worker.run(start)
 
 
 if __name__ == "__main__":
