@@ -110,11 +110,11 @@ def _add(registry: Registry, kind: str, name: str, read: Callable[[], Any]) -> N
             found(registry)
         else:
             raise InvalidArgument(f"'{name}' is neither a registration nor a function that registers")
-    except Exception as error:  # whatever others' code raises: it concerns their plugin, not the daemon
+    except (Exception, SystemExit) as error:  # whatever others' code raises: it concerns their plugin, not the daemon
         _fail(registry, kind, name, error)
 
 
-def _fail(registry: Registry, kind: str, name: str, error: Exception) -> None:
+def _fail(registry: Registry, kind: str, name: str, error: BaseException) -> None:
     log.warning("plugins of %s '%s' could not be read: %s", kind, name, error)
     reason = str(error) or type(error).__name__
     registry.failures.append(Plugin(type=kind, id=name, status=PluginStatus.ERROR, reason=reason))

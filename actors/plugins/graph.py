@@ -23,9 +23,11 @@ def start_order(registrations: Iterable[Registration]) -> list[Registration]:
         FailedPrecondition: requirements go in a circle; `details["cycle"]` names it.
     """
     plugins = {registration.uri: registration for registration in registrations}
+    by_type: dict[str, list[str]] = {}
+    for uri, plugin in plugins.items():
+        by_type.setdefault(plugin.type, []).append(uri)
     requires = {
-        uri: [other.uri for kind in plugin.requires for other in plugins.values() if other.type == kind]
-        for uri, plugin in plugins.items()
+        uri: [other for kind in plugin.requires for other in by_type.get(kind, ())] for uri, plugin in plugins.items()
     }
     order = _walk(requires, noun="plugins")
     return [plugins[uri] for uri in sorted(order, key=lambda uri: plugins[uri].requires == (EVERYTHING,))]

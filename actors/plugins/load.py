@@ -43,7 +43,7 @@ class Loaded:
     def __init__(self) -> None:
         self.plugins: list[Plugin] = []
         self.instances: dict[tuple[str, str], Any] = {}
-        self.failures: dict[str, Exception] = {}
+        self.failures: dict[str, BaseException] = {}
 
     def ready_info(self) -> dict[str, Any]:
         """What a worker's `start` returns, for the supervisor's `introspection.plugins`."""
@@ -133,7 +133,7 @@ def _initialise(
     except SkipPlugin as skip:
         log.info("plugin '%s' is skipped: %s", registration.uri, skip)
         return _record(registration, PluginStatus.SKIP, str(skip))
-    except Exception as error:  # whatever a plugin raises: it concerns the plugin, not the daemon
+    except (Exception, SystemExit) as error:  # whatever a plugin raises: it concerns the plugin, not the daemon
         log.warning("plugin '%s' did not load: %s", registration.uri, error, exc_info=error)
         loaded.failures[registration.uri] = error
         return _record(registration, PluginStatus.ERROR, str(error) or type(error).__name__)
