@@ -200,11 +200,16 @@ def test_a_signal_that_does_not_exist_is_refused(shim: ShimHarness) -> None:
 def test_all_processes_can_be_listed_and_killed(shim: ShimHarness) -> None:
     container = shim.run("sh", "-c", "sleep 1000 & sleep 1000 & wait")
     target = Target(container_id=container)
-    found = until(lambda: p if len((p := shim.client.call("pids", target, Pids)).processes) == 3 else None)
-    assert shim.state(container).pid in [process.pid for process in found.processes]
+
+    def pids() -> list[int]:
+        found = shim.client.call("pids", target, Pids)
+        return [process.pid for process in found.processes]
+
+    until(lambda: len(pids()) == 3)
+    assert shim.state(container).pid in pids()
     shim.client.call("kill", Kill(container_id=container, signal=9, all=True))
     assert shim.wait(container) == 137
-    assert shim.client.call("pids", target, Pids).processes == []
+    assert pids() == []
 
 
 def test_without_a_pid_namespace_the_rest_ends_with_the_first_process(shim: ShimHarness) -> None:
