@@ -74,3 +74,8 @@ def _imports(node: ast.AST, *, at_start: bool, for_types: bool) -> Iterator[Impo
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             inner_start = False
         yield from _imports(child, at_start=inner_start, for_types=inner_types)
+
+
+def text_of(node: ast.AST) -> str:
+    """The source of an expression."""
+    return ast.unparse(node)
