@@ -20,6 +20,7 @@ import os
 from collections.abc import Callable, Collection
 
 from actors.snapshot.removal import remove_tree
+from wharfie import failpoint
 
 log = logging.getLogger("snapshot")
 
@@ -59,6 +60,7 @@ class Directories:
         os.mkdir(building, 0o700)
         try:
             fill(building)
+            failpoint.hit("snapshot.prepare.filled")
             try:
                 os.rename(building, place)
             except OSError as error:

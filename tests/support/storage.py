@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -78,6 +79,19 @@ class Storage:
         self.process.kill()
         self.process.wait(10)
         until(lambda: not any(procfs.is_alive(pid) for pid in children))
+
+    def kill_all_at(self, point: str) -> threading.Thread:
+        """Kill everything once a process has come to a failpoint, and start it again. Join the thread."""
+        self.failpoints.arm(point, "stop")
+
+        def kill_when_stopped() -> None:
+            self.failpoints.wait_hit(point)
+            self.kill_all()
+            self.start()
+
+        killer = threading.Thread(target=kill_when_stopped)
+        killer.start()
+        return killer
 
     def ingest_file(self, client: wharfie.Client, request: internal.IngestFile) -> internal.Ingested:
         """`content.ingest_file`, as transfer would ask for it on behalf of this client."""

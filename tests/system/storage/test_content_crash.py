@@ -8,35 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from actors.internal import IngestFile
 from tests.support.failpoints import all_names
-from tests.support.storage import Storage, storage
+from tests.support.storage import Storage
 from wharfie import Client
 from wharfie.types import content as t
 
 POINTS = sorted(name for name in all_names() if name.startswith("content."))
-
-
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[Storage]:
-    with storage() as running, running.connect() as client:
-        client.content.write("warm-up", bytes(1 << 20))  # starts pyzmq's thread, which stays
-        client.content.abort("warm-up")
-        yield running
-
-
-@pytest.fixture
-def mortal(daemon: Storage) -> Iterator[Storage]:
-    """A daemon that a test may kill; `daemon` only for the warm-up."""
-    del daemon
-    with storage() as running:
-        yield running
 
 
 def digest_of(data: bytes) -> str:
@@ -114,15 +96,8 @@ def test_the_whole_daemon_is_killed(mortal: Storage, point: str) -> None:
     seed = f"daemon-{point}".replace(".", "-")
     with mortal.connect(namespace=f"{seed}-1"[:76]) as one, mortal.connect(namespace=f"{seed}-2"[:76]) as two:
         before = on_disk(mortal)
-        mortal.failpoints.arm(point, "stop")
 
-        def kill_when_stopped() -> None:
-            mortal.failpoints.wait_hit(point)
-            mortal.kill_all()
-            mortal.start()
-
-        killer = threading.Thread(target=kill_when_stopped)
-        killer.start()
+        killer = mortal.kill_all_at(point)
         go_through_everything(mortal, one, two, seed)
         killer.join()
         check(mortal, one, two, seed, before)
