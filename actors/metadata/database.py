@@ -6,6 +6,7 @@ The database belongs to one process, so it is locked exclusively: no lock calls 
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 
@@ -13,11 +14,14 @@ from actors.metadata.schema import migrate
 from wharfie.errors import (
     DataLoss,
     FailedPrecondition,
+    Internal,
     InvalidArgument,
     ResourceExhausted,
     Unavailable,
     WharfieError,
 )
+
+log = logging.getLogger("metadata")
 
 BUSY_TIMEOUT_MS = 5000
 """How long a new incarnation waits for the kernel to release the lock of a dead one."""
@@ -101,4 +105,5 @@ def typed(error: sqlite3.Error, *, path: str = "metadata.db") -> WharfieError:
         return FailedPrecondition(f"database '{path}' cannot be written: {error}; make its directory writable")
     if primary == sqlite3.SQLITE_TOOBIG:
         return InvalidArgument("the object is larger than the database can hold; make it smaller")
-    return WharfieError(f"database '{path}': {error}", details={"code": code})
+    log.error("a statement failed in a way that it should not", exc_info=error)
+    return Internal(f"database '{path}': {error}; please report it", details={"code": code})

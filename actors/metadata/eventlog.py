@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from actors.metadata.database import typed
 from wharfie import protocol
 from wharfie.types.base import Message
 
 TAIL = 512
-"""Newest events that are kept in memory while somebody listens."""
+TAIL_BYTES = 4 << 20
+"""Newest events that are kept in memory while somebody listens: at most so many, and so large together."""
 
 READ_LIMIT = 128
 """Events read from the table at once."""
@@ -80,7 +82,8 @@ class EventLog:
         self._first = int(first) if first is not None else self._head + 1
         self._pending: list[Entry] = []
         self._pruned = 0
-        self._tail: deque[Entry] = deque(maxlen=TAIL)
+        self._tail: deque[Entry] = deque()
+        self._tail_bytes = 0
         self._waiting: list[asyncio.Future[None]] = []
         self.readers = 0
 
@@ -132,7 +135,7 @@ class EventLog:
         if not self._pending:
             return
         if self.readers:
-            self._tail.extend(self._pending)
+            self._remember(self._pending)
         self._head = self._pending[-1].seq
         self._pending.clear()
         waiting, self._waiting = self._waiting, []
@@ -140,10 +143,22 @@ class EventLog:
             if not future.done():
                 future.set_result(None)
 
+    def _remember(self, entries: list[Entry]) -> None:
+        tail = self._tail
+        for entry in entries:
+            tail.append(entry)
+            self._tail_bytes += len(entry.event)
+        while len(tail) > TAIL or self._tail_bytes > TAIL_BYTES:
+            self._tail_bytes -= len(tail.popleft().event)
+
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def after(self, seq: int) -> list[Entry]:
-        """The committed events that follow number `seq`, at most some, in order; empty when there is none."""
+        """The committed events that follow number `seq`, at most some, in order; empty when there is none.
+
+        Raises:
+            WharfieError: the disk or the database failed.
+        """
         if seq >= self._head:
             return []
         wanted = self._head - seq
@@ -151,12 +166,15 @@ class EventLog:
             newest = list(islice(reversed(self._tail), wanted))
             newest.reverse()
             return newest
-        rows = self._connection.execute(
-            "SELECT seq, timestamp_ns, namespace, topic, event FROM events WHERE seq > ? AND seq <= ?"
-            " ORDER BY seq LIMIT ?",
-            (seq, self._head, READ_LIMIT),
-        )
-        return [Entry(*row) for row in rows]
+        try:
+            rows = self._connection.execute(
+                "SELECT seq, timestamp_ns, namespace, topic, event FROM events WHERE seq > ? AND seq <= ?"
+                " ORDER BY seq LIMIT ?",
+                (seq, self._head, READ_LIMIT),
+            )
+            return [Entry(*row) for row in rows]
+        except sqlite3.Error as error:
+            raise typed(error) from error
 
     def gap_after(self, seq: int) -> int | None:
         """The last number of those after `seq` that are lost, or None when nothing is.
@@ -184,6 +202,7 @@ class EventLog:
         self.readers -= 1
         if not self.readers:
             self._tail.clear()
+            self._tail_bytes = 0
 
     # -- retention ---------------------------------------------------------------------------------------------------
 

@@ -7,19 +7,24 @@ that names none first gets a `mark` with the number it begins after, so that it 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
 
 from actors.call import Call, handles
 from actors.internal import EventsForward
-from actors.metadata.eventlog import Entry
+from actors.metadata.eventlog import READ_LIMIT, Entry
 from actors.metadata.transaction import Transactions, mutation
 from wharfie import protocol
+from wharfie.errors import InvalidArgument
 from wharfie.filters import FieldPath, Filters, Lookup, text_of
 from wharfie.identifiers import check_count, check_namespace, check_topic
 from wharfie.types import events
 from wharfie.types.base import Empty
+
+EVENT_MAX_BYTES = 64 << 10
+"""An event says that something happened; thousands of them are kept."""
 
 
 class EventService:
@@ -31,8 +36,13 @@ class EventService:
     @handles("events.publish")
     @mutation
     def publish(self, call: Call, request: events.Publish) -> events.Published:
-        """Store one event of the header's namespace. Raises: InvalidArgument (topic or namespace)."""
+        """Store one event of the header's namespace. Raises: InvalidArgument (topic, namespace, or too large)."""
         topic = check_topic(request.topic)
+        if (size := len(protocol.encode(request.event))) > EVENT_MAX_BYTES:
+            raise InvalidArgument(
+                f"event '{topic}' has {size} bytes and may have {EVENT_MAX_BYTES}; publish where it can be read",
+                details={"field": "event", "max_bytes": EVENT_MAX_BYTES},
+            )
         namespace = check_namespace(call.namespace)
         return events.Published(
             seq=self.store.events.append(namespace, topic, request.event, now_ns=self.store.now_ns())
@@ -65,6 +75,9 @@ class EventService:
                         yield entry.wire()
                 if not entries:
                     await log.wait_after(seq)
+                elif len(entries) >= READ_LIMIT:
+                    # A long replay of which little matches lets others have the loop.
+                    await asyncio.sleep(0)
         finally:
             log.reader_gone()
 

@@ -210,7 +210,7 @@ class SnapshotService:
             children = [
                 name
                 for (name,) in self.store.read(
-                    "SELECT name FROM snapshots WHERE parent = ? ORDER BY name LIMIT ?",
+                    "SELECT name FROM snapshots WHERE parent = ? ORDER BY number LIMIT ?",
                     (found.number, CHILDREN_SHOWN),
                 )
             ]

@@ -80,6 +80,33 @@ def test_topics_are_checked(services: Services, topic: str) -> None:
         publish(services, "/a", namespace="")
 
 
+def test_an_event_has_a_size(services: Services) -> None:
+    publish(services, "/t", text="x" * 60_000)
+    with pytest.raises(InvalidArgument) as caught:
+        publish(services, "/t", text="x" * 70_000)
+    assert caught.value.details["field"] == "event"
+    assert services.topics() == ["/t"]
+
+
+def test_the_memory_of_the_newest_is_bounded_by_their_size(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        slow, quick = Subscriber(services, 0), Subscriber(services, 0)
+        publish(services)
+        await slow.next()
+        await quick.next()
+        for n in range(2, 30):
+            publish(services, text="x" * 1000)
+            assert await quick.take(1) == [n]
+            assert len(services.store.events._tail) <= 5
+        assert await slow.take(28) == list(range(2, 30))
+        await slow.close()
+        await quick.close()
+        assert services.store.events._tail_bytes == 0
+
+    monkeypatch.setattr(eventlog, "TAIL_BYTES", 5000)
+    run(work)
+
+
 def test_a_replay_has_the_events_as_they_were_published(services: Services) -> None:
     async def work() -> None:
         publish(services, "/a/b", "one", x=[1, {"y": None}])
