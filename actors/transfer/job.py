@@ -65,25 +65,23 @@ def _unpack(request: UnpackJob, fds: list[int], report: JobReport) -> UnpackedLa
     from actors.transfer.unpack.messages import UnpackRequest, Whiteouts
 
     source, target = fds
-    sandbox.enter()
+    asked = UnpackRequest(
+        blob_path=f"/proc/self/fd/{source}",
+        offset=request.offset,
+        length=request.length,
+        media_type=request.media_type,
+        target=f"/proc/self/fd/{target}",
+        whiteouts=Whiteouts.OVERLAY if request.overlay else Whiteouts.PLAIN,
+        limits=Limits(
+            total_bytes=request.max_bytes,
+            file_bytes=request.max_bytes,
+            entries=request.max_entries,
+            ratio=int(request.max_ratio),
+        ),
+    )
+    sandbox.enter(asked)
     try:
-        result = unpack_layer(
-            UnpackRequest(
-                blob_path=f"/proc/self/fd/{source}",
-                offset=request.offset,
-                length=request.length,
-                media_type=request.media_type,
-                target=f"/proc/self/fd/{target}",
-                whiteouts=Whiteouts.OVERLAY if request.overlay else Whiteouts.PLAIN,
-                limits=Limits(
-                    total_bytes=request.max_bytes,
-                    file_bytes=request.max_bytes,
-                    entries=request.max_entries,
-                    ratio=int(request.max_ratio),
-                ),
-            ),
-            progress=report.progress,
-        )
+        result = unpack_layer(asked, progress=report.progress)
     except UnpackError as error:
         raise error_class(error.code)(error.message, details=error.details) from None
     return UnpackedLayer(diff_id=result.diff_id, size=result.size_bytes, implicit_dirs=result.implicit_dirs)

@@ -141,7 +141,7 @@ def _open_ingest(namespace: str, ref: str, content_root: str) -> int:
     """The bytes of an ingest, which are content's and only read here."""
     check_name(ref, field="ref")
     directory = directory_of(f"{content_root}/ingest", namespace, ref)
-    record = read_record(directory)
+    record = read_record(f"{directory}/meta")
     missing = NotFound(f"ref '{ref}' not found in namespace '{namespace}'; write to it first", details={"ref": ref})
     if record is None:
         raise missing
