@@ -40,7 +40,7 @@ soak: host $(STAMP)
 	$(BIN)/pytest -m soak
 
 demo: host $(STAMP)
-	@$(BIN)/python scripts/demo.py
+	@$(BIN)/python -m scripts.demo
 
 bench: host $(STAMP)
 	@$(BIN)/python -m bench

@@ -15,7 +15,7 @@ import sys
 import textwrap
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import EnumType
 from typing import Any, NamedTuple, Union
 
@@ -250,7 +250,8 @@ def _type(hint: Any) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join(_type(argument) for argument in arguments)
     if isinstance(hint, EnumType):
-        return "one of " + ", ".join(f"`{member}`" for member in hint.__members__.values())
+        names: Iterable[object] = hint.__members__.values()
+        return "one of " + ", ".join(f"`{name}`" for name in names)
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return f"`{_name(hint)}`"
     return {str: "text", int: "integer", float: "number", bool: "boolean", type(None): "nil"}.get(hint, "any")

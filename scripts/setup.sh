@@ -32,7 +32,7 @@ install() {
 
 static_busybox() {
     # A dynamic one would not run in a container that holds nothing else.
-    [ -x /bin/busybox ] && ! grep -q ld-linux /bin/busybox
+    [ -x /bin/busybox ] && ! ldd /bin/busybox > /dev/null 2>&1
 }
 
 venv() {
