@@ -89,6 +89,8 @@ def test_a_subscriber_gets_events_under_its_credits_and_can_be_cancelled(worker:
         header, body = worker.answer()
         assert (header.id, msgspec.msgpack.decode(body, type=Envelope).seq) == (stream, expected)
     worker.cancel(stream)
+    header, _ = worker.answer()
+    assert (header.id, header.kind) == (stream, "error")
     assert worker.call("events.publish", events.Publish(topic="/t"), events.Published).seq == 5
 
 
