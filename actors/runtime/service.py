@@ -177,6 +177,11 @@ class Runtime:
     async def get(self, call: Call, request: tasks.Get) -> tasks.Process:
         """The state of a process, from its shim; `unknown` when the shim is silent."""
         entry = self.table.get(call.namespace, request.container_id)
+        if entry.phase is Phase.RECOVERING:
+            # Adoption takes milliseconds; who asks right after a restart gets the state and not "unknown".
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.timeout("task.state")):
+                    await entry.settled.wait()
         known = entry.process(request.exec_id)
         if entry.link is None or entry.phase is not Phase.LIVE:
             return entry.describe(known)
