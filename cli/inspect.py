@@ -1,0 +1,81 @@
+"""`wharfie inspect`: everything that is known of a container or an image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli import complete
+from cli.group import command
+from cli.output import plain, print_json
+from cli.resolve import container as resolve
+from cli.resolve import with_image
+from cli.settings import Settings, pass_settings
+
+if TYPE_CHECKING:
+    from wharfie._sync.client import Client
+    from wharfie._sync.containers import Container
+
+
+@command(
+    "inspect",
+    examples="""
+    wharfie inspect web
+    wharfie inspect busybox:latest
+    """,
+)
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete.containers)
+@pass_settings
+def inspect(settings: Settings, /, names: tuple[str, ...]) -> None:
+    """Show containers or images as JSON.
+
+    Of a container its record, its task and its snapshot; of an image its record, manifest and configuration. A name
+    that both have is the container's.
+    """
+    client = settings.client()
+    print_json([_one(client, name) for name in names])
+
+
+def _one(client: Client, name: str) -> dict[str, Any]:
+    from wharfie import errors
+
+    try:
+        return of_container(client, resolve(client, name))
+    except errors.NotFound as missing:
+        try:
+            return with_image(client, name, lambda found: of_image(client, found))[1]
+        except errors.NotFound as error:
+            if error.details.get("kind") == "image":
+                raise errors.NotFound(
+                    f"neither a container nor an image '{name}' in namespace '{client.namespace}'",
+                    details=missing.details,
+                ) from None
+            raise
+
+
+def of_container(client: Client, container: Container) -> dict[str, Any]:
+    """A container's record, with its task and its snapshot (None where there is none)."""
+    from wharfie import errors
+
+    record = container.record
+    task = snapshot = None
+    try:
+        task = client.tasks.get(record.id)
+    except errors.NotFound:
+        pass
+    if record.snapshot_key:
+        try:
+            snapshot = client.snapshots.stat(record.snapshot_key, snapshotter=record.snapshotter)
+        except errors.NotFound:
+            pass
+    return {"container": plain(record), "task": plain(task), "snapshot": plain(snapshot)}
+
+
+def of_image(client: Client, name: str) -> dict[str, Any]:
+    """An image's record, with its manifest and configuration for this machine."""
+    return {
+        "image": plain(client.images.get(name)),
+        "manifest": plain(client.images.manifest(name)),
+        "config": plain(client.images.config(name)),
+    }

@@ -1,0 +1,233 @@
+"""`wharfie stop`, `start`, `kill` and `wait`: what becomes of containers that are there."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from cli import complete
+from cli.group import command, seconds
+from cli.output import print_json, print_lines
+from cli.resolve import container as resolve
+from cli.settings import Settings, pass_settings
+from cli.spec import LOG_LABEL, LOG_URI, STOP_SIGNAL_LABEL
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wharfie._sync.client import Client
+    from wharfie._sync.containers import Container
+
+GRACE_S = 10.0
+"""Docker's: how long a container may take to stop."""
+
+_KILLED_WITHIN_S = 10.0
+"""How long SIGKILL may take; longer means that the kernel cannot end the process (a dead disk or NFS server)."""
+
+containers_argument = click.argument(
+    "containers", nargs=-1, required=True, metavar="CONTAINER...", shell_complete=complete.containers
+)
+
+
+def stop_signal(container: Container) -> str:
+    """The signal that a container wants to be stopped with."""
+    return container.labels.get(STOP_SIGNAL_LABEL) or "SIGTERM"
+
+
+def send(client: Client, container: Container, signal: str, *, all_: bool = False, exec_id: str = "") -> bool:
+    """Send a signal; returns whether there was a process that got it."""
+    from wharfie import errors
+
+    try:
+        client.tasks.kill(container.id, signal, all=all_, exec_id=exec_id)
+    except errors.NotFound:
+        return False
+    return True
+
+
+def done(settings: Settings, names: Sequence[str], key: str = "id") -> None:
+    """Print what was dealt with: one name a line, or a list of objects."""
+    if settings.json:
+        print_json([{key: name} for name in names])
+    else:
+        print_lines(names)
+
+
+@command(
+    "stop",
+    examples="""
+    wharfie stop web
+    wharfie stop -t 2 web db
+    """,
+)
+@click.option(
+    "-t",
+    "--time",
+    "grace_s",
+    default="10",
+    callback=seconds,
+    metavar="DURATION",
+    help="How long to wait before SIGKILL.  [default: 10s]",
+)
+@containers_argument
+@pass_settings
+def stop(settings: Settings, /, containers: tuple[str, ...], *, grace_s: float) -> None:
+    """Stop containers: their stop signal, then SIGKILL.
+
+    The signal is the image's stop signal, else SIGTERM. All of them are asked at once; one that has ended is no error.
+    """
+    client = settings.client()
+    found = [resolve(client, name) for name in containers]
+    running = [container for container in found if send(client, container, stop_signal(container))]
+    deadline_s = time.monotonic() + grace_s
+    for container in running:
+        if not _ended(client, container, deadline_s - time.monotonic()):
+            send(client, container, "SIGKILL", all_=True)
+            client.tasks.wait(container.id, timeout_s=_KILLED_WITHIN_S)
+    done(settings, [container.id for container in found])
+
+
+def _ended(client: Client, container: Container, within_s: float) -> bool:
+    """Wait for a task's end; false when it still runs after that time."""
+    from wharfie import errors
+
+    try:
+        # Even with no time left the answer of one that has ended already counts.
+        client.tasks.wait(container.id, timeout_s=max(within_s, 0.05))
+    except errors.DeadlineExceeded:
+        return False
+    except errors.NotFound:
+        return True
+    return True
+
+
+@command(
+    "start",
+    examples="""
+    wharfie start web
+    wharfie start --attach job
+    """,
+)
+@click.option("--attach", is_flag=True, help="Stay in the foreground, as 'run' does (one container only).")
+@click.option("-i", "--interactive", is_flag=True, help="With --attach: our standard input becomes the container's.")
+@containers_argument
+@pass_settings
+def start(settings: Settings, /, containers: tuple[str, ...], *, attach: bool, interactive: bool) -> int:
+    """Start containers that are created or stopped.
+
+    The file system and the log of an earlier run are kept. With --attach the exit code is the container's.
+    """
+    if attach and len(containers) > 1:
+        raise click.UsageError("--attach takes one container")
+    if interactive and not attach:
+        raise click.UsageError("--interactive needs --attach")
+    client = settings.client()
+    found = [resolve(client, name) for name in containers]
+    for container in found:
+        _clear(client, container)
+        if attach:
+            return _attach(client, container, interactive=interactive)
+        _start(container)
+    done(settings, [container.id for container in found])
+    return 0
+
+
+def _start(container: Container) -> None:
+    from wharfie.types.tasks import Stdio
+
+    uri = container.labels.get(LOG_LABEL) or LOG_URI
+    container.start(stdio=Stdio(stdout=uri, stderr=uri))
+
+
+def _clear(client: Client, container: Container) -> None:
+    """Remove what is left of an earlier run.
+
+    Raises:
+        FailedPrecondition: it runs.
+    """
+    from wharfie import errors
+
+    try:
+        client.tasks.delete(container.id, keep_log=True)
+    except errors.NotFound:
+        return
+    except errors.FailedPrecondition:
+        raise errors.FailedPrecondition(
+            f"container '{container.id}' is running already", details={"id": container.id}
+        ) from None
+
+
+def _attach(client: Client, container: Container, *, interactive: bool) -> int:
+    import contextlib
+
+    from cli.foreground import follow, interruptible, undisturbed
+    from wharfie import errors
+
+    started: list[bool] = []
+    with interruptible():
+        try:
+            return follow(
+                lambda stdio: container.create_task(stdio=stdio),
+                interactive=interactive,
+                on_start=lambda: started.append(True),
+            )
+        finally:
+            if not started:
+                with undisturbed(), contextlib.suppress(errors.WharfieError):
+                    client.tasks.delete(container.id, force=True, keep_log=True)
+
+
+@command(
+    "kill",
+    examples="""
+    wharfie kill web
+    wharfie kill -s HUP web
+    """,
+)
+@click.option("-s", "--signal", default="SIGKILL", metavar="SIGNAL", help="Name or number.  [default: SIGKILL]")
+@containers_argument
+@pass_settings
+def kill(settings: Settings, /, containers: tuple[str, ...], *, signal: str) -> None:
+    """Send containers a signal, SIGKILL by default.
+
+    One that does not run is an error.
+    """
+    client = settings.client()
+    for container in (found := [resolve(client, name) for name in containers]):
+        client.tasks.kill(container.id, signal)
+    done(settings, [container.id for container in found])
+
+
+@command(
+    "wait",
+    examples="""
+    wharfie wait job
+    test "$(wharfie wait job)" = 0
+    """,
+)
+@containers_argument
+@pass_settings
+def wait(settings: Settings, /, containers: tuple[str, ...]) -> None:
+    """Wait for containers to end and print their exit codes.
+
+    One a line, in the order of the arguments; 128 and the signal's number when a signal ended it.
+    """
+    client = settings.client()
+    found = [resolve(client, name) for name in containers]
+    ended = [client.tasks.wait(container.id, timeout_s=settings.wait_s) for container in found]
+    if settings.json:
+        print_json(
+            [
+                {
+                    "id": exit_.container_id,
+                    "exit_status": exit_.exit_status,
+                    "exited_at_ns": exit_.exited_at_ns,
+                    "oom": exit_.oom,
+                }
+                for exit_ in ended
+            ]
+        )
+    else:
+        print_lines(exit_.exit_status for exit_ in ended)

@@ -1,0 +1,85 @@
+"""`wharfie`: reads the command line, runs one command, and turns every ending into an exit code."""
+
+from __future__ import annotations
+
+import gc
+
+# A start makes many objects and drops none: collecting while importing is time for nothing. A command that stays
+# (events, logs -f) turns it on again.
+gc.disable()
+
+import sys  # noqa: E402
+from typing import TYPE_CHECKING  # noqa: E402
+
+import click  # noqa: E402
+
+from cli.failure import report  # noqa: E402
+from cli.group import CONTEXT, Top, global_options  # noqa: E402
+from cli.settings import Settings  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from wharfie.version import __version__
+
+        click.echo(f"wharfie {__version__}")
+        ctx.exit()
+
+
+top = Top(
+    "wharfie",
+    params=[
+        *global_options(),
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_version,
+            help="Show the version of this program and exit.",
+        ),
+    ],
+    help="Run and look after containers: the client of the Wharfie daemon.",
+    epilog="Options of this page may also stand behind the command: 'wharfie ps --json'.",
+    no_args_is_help=True,
+    context_settings=CONTEXT,
+)
+
+
+def invoke(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line in this process; returns its exit code, never raises.
+
+    Args:
+        arguments: without the program's name; None takes those of the process.
+    """
+    settings = Settings()
+    try:
+        code = top.main(
+            None if arguments is None else list(arguments), prog_name="wharfie", standalone_mode=False, obj=settings
+        )
+        result = code if isinstance(code, int) else 0
+        sys.stdout.flush()
+    except BaseException as error:  # the outermost frame: everything becomes an exit code
+        result = _flushed(report(error))
+    finally:
+        settings.close()
+    return result
+
+
+def _flushed(code: int) -> int:
+    """The exit code after what was printed before an error has gone out, too."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        return report(error)
+    except (OSError, ValueError):
+        return code
+    return code
+
+
+def main() -> int:
+    """The entry point of the console script."""
+    return invoke()

@@ -1,0 +1,152 @@
+"""`wharfie run`: a new container, its output here or in a log, its exit code ours."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli import complete
+from cli.failure import EXIT_DAEMON, complain, exit_code
+from cli.group import command
+from cli.hint import hint_for
+from cli.settings import Settings, pass_settings
+from cli.spec import LOG_URI, container_options, make
+
+if TYPE_CHECKING:
+    from wharfie._sync.containers import Container
+
+
+@command(
+    "run",
+    context_settings={"allow_interspersed_args": False},
+    examples="""
+    wharfie run --rm busybox echo hello
+    wharfie run -d --name web --memory 64m --pids-limit 100 busybox httpd -f
+    echo hello | wharfie run --rm -i busybox cat
+    wharfie run --rm -v ./data:/data:ro -w /data busybox ls
+    """,
+)
+@click.option("--rm", "remove", is_flag=True, help="Remove the container when it has ended, or could not start.")
+@click.option("-d", "--detach", is_flag=True, help="Print the id and return; 'wharfie logs' shows the output.")
+@click.option("-i", "--interactive", is_flag=True, help="Our standard input becomes the container's.")
+@container_options
+@click.option("--log", "log", metavar="FILE", help="Append the output to this file instead.")
+@click.argument("image", shell_complete=complete.images)
+@click.argument("args", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND [ARG]...]")
+@pass_settings
+def run(
+    settings: Settings,
+    /,
+    image: str,
+    args: tuple[str, ...],
+    *,
+    remove: bool,
+    detach: bool,
+    interactive: bool,
+    log: str | None,
+    **values: Any,
+) -> int:
+    """Run a command in a new container.
+
+    Ends with the exit code of the command (128 and the signal's number when a signal ended it); with 125 when the
+    daemon refused, 126 when the command cannot be executed, 127 when it is not there. In the foreground, signals are
+    passed on to the container; the second Ctrl-C kills it.
+    """
+    if detach and interactive:
+        raise click.UsageError("--detach and --interactive exclude each other: nobody would be there to type")
+    from wharfie.errors import WharfieError
+
+    try:
+        return _run(settings, image, args, values, remove=remove, detach=detach, interactive=interactive, log=log)
+    except WharfieError as error:
+        complain(error.message, hint_for(error))
+        return exit_code(error, otherwise=EXIT_DAEMON)
+
+
+def _run(
+    settings: Settings,
+    image: str,
+    args: tuple[str, ...],
+    values: dict[str, Any],
+    *,
+    remove: bool,
+    detach: bool,
+    interactive: bool,
+    log: str | None,
+) -> int:
+    from cli.foreground import follow, interruptible, undisturbed
+    from wharfie import errors
+    from wharfie.types.tasks import Stdio
+
+    log_uri = f"file://{os.path.abspath(log)}" if log else LOG_URI
+    with interruptible():
+        container = make(settings.client(), image, args, values, log_uri=log_uri if detach or log else "")
+        started = False
+
+        def begun() -> None:
+            nonlocal started
+            started = True
+
+        done = False
+        try:
+            if detach or log:
+                container.start(stdio=Stdio(stdout=log_uri, stderr=log_uri))
+                begun()
+                code = 0 if detach else _wait(container)
+            else:
+                code = follow(lambda stdio: container.create_task(stdio=stdio), interactive=interactive, on_start=begun)
+            done = True
+        finally:
+            # What could not start leaves nothing behind; what runs in the background is not ours to remove here.
+            if not started or (remove and not (detach and done)):
+                with undisturbed(), contextlib.suppress(errors.NotFound):
+                    container.delete(force=True)
+    if detach:
+        _announce(settings, container)
+        if remove:
+            _remove_when_ended(settings, container)
+    return code
+
+
+def _wait(container: Container) -> int:
+    from cli.foreground import Forwarding
+
+    task = container.task
+    with Forwarding(task):
+        return task.wait().exit_status
+
+
+def _announce(settings: Settings, container: Container) -> None:
+    if settings.json:
+        from cli.output import print_json
+
+        print_json({"id": container.id, "image": container.image})
+    else:
+        click.echo(container.id)
+
+
+def _remove_when_ended(settings: Settings, container: Container) -> None:
+    """A child of ours waits for the container and removes it: the daemon knows no `--rm`, as containerd's does not."""
+    id_ = container.id
+    sys.stdout.flush()
+    if os.fork() != 0:
+        return
+    code = 1
+    try:
+        os.setsid()
+        null = os.open(os.devnull, os.O_RDWR)
+        for fd in (0, 1, 2):
+            os.dup2(null, fd)
+        settings.abandon()
+        from wharfie import errors
+
+        with settings.client() as client, contextlib.suppress(errors.NotFound):
+            client.tasks.wait(id_)
+            client.containers.delete(id_, force=True)
+        code = 0
+    finally:
+        os._exit(code)
