@@ -28,7 +28,10 @@ from wharfie.types.snapshots import Kind, Mounts, Usage
 log = logging.getLogger("snapshot")
 
 _REMEMBERED = 1024
-"""Keys of failed attempts that are remembered in case they are tried again."""
+"""Keys of failed attempts that are remembered in case they are tried again, and rows of active snapshots."""
+
+Place = tuple[str, str, str]
+"""Namespace, snapshotter and key."""
 
 
 class SnapshotService:
@@ -40,6 +43,9 @@ class SnapshotService:
         default: which one a request that names none gets.
     """
 
+    # `_rows` spares a commit the question for the number of a snapshot that was prepared by this process. It may be out
+    # of date when somebody else than this worker removes names: metadata then refuses the commit.
+    #
     # A prepare that fails takes the name back that metadata gave it. When it is tried again under the same key,
     # metadata repeats its first answer: a number that no name knows any more. `_taken_back` has the keys of such
     # failures in this process; of earlier ones `_born_before` tells, the highest number given before it began.
@@ -53,6 +59,7 @@ class SnapshotService:
         self._default = default
         self._locks: WeakValueDictionary[tuple[str, int], asyncio.Lock] = WeakValueDictionary()
         self._sweeper = Sweeper(worker)
+        self._rows: dict[Place, internal.SnapshotRow] = {}
         self._taken_back: dict[str, None] = {}
         self._born_before: dict[str, int] = {}
 
@@ -89,18 +96,8 @@ class SnapshotService:
     async def commit(self, call: Call, request: snapshots.Commit) -> Empty:
         """Measure, flush, then give it its name. Idempotent under its key."""
         backend = self._backend(request.snapshotter)
-        usage = Usage(size=0, inodes=0)
-        row = await self._find(call, request.key, backend)
-        # Without a row the call may be a repeated one, and metadata knows its answer; or it says that there is none.
-        if row is not None and row.info.kind is Kind.ACTIVE:
-            if request.parent and not row.info.parent and not backend.rebases:
-                raise Unimplemented(
-                    f"snapshotter '{backend.name}' cannot put snapshot '{request.key}' on a parent at its commit; "
-                    "prepare it on that parent"
-                )
-            await self._make(backend, row)
-            usage = await self._worker.blocking(backend.commit, row.number)
-            failpoint.hit("snapshot.commit.measured")
+        usage = await self._measure(call, request, backend)
+        failpoint.hit("snapshot.commit.measured")
         await self._worker.call(
             "metadata.snapshot_commit",
             internal.SnapshotCommit(
@@ -133,6 +130,7 @@ class SnapshotService:
             timeout_s=call.remaining_s(),
         )
         failpoint.hit("snapshot.remove.unnamed")
+        self._rows.pop(_place(call, backend, request.key), None)
         await self._put_away(backend, row.number)
         failpoint.hit("snapshot.remove.renamed")
         return Empty()
@@ -187,6 +185,21 @@ class SnapshotService:
         except NotFound:
             return None
 
+    async def _measure(self, call: Call, request: snapshots.Commit, backend: Backend) -> Usage:
+        """Flush and measure an active snapshot; nothing when there is none, which is for metadata to say."""
+        row = self._rows.pop(_place(call, backend, request.key), None)
+        if row is not None:
+            _check_rebase(backend, row, request)
+            with contextlib.suppress(FileNotFoundError):
+                return await self._worker.blocking(backend.commit, row.number)
+        # Without a row the call may be a repeated one, and metadata knows its answer.
+        row = await self._find(call, request.key, backend)
+        if row is None or row.info.kind is not Kind.ACTIVE:
+            return Usage(size=0, inodes=0)
+        _check_rebase(backend, row, request)
+        await self._make(backend, row)
+        return await self._worker.blocking(backend.commit, row.number)
+
     async def _create(self, call: Call, request: snapshots.Prepare | snapshots.View, kind: Kind) -> Mounts:
         backend = self._backend(request.snapshotter)
         create = internal.SnapshotCreate(
@@ -203,6 +216,10 @@ class SnapshotService:
             await self._take_back(call, row, backend)
             raise
         failpoint.hit("snapshot.prepare.made")
+        if kind is Kind.ACTIVE:
+            self._rows[_place(call, backend, request.key)] = row
+            if len(self._rows) > _REMEMBERED:
+                del self._rows[next(iter(self._rows))]
         return _mounts(backend, row)
 
     async def _name(self, call: Call, create: internal.SnapshotCreate, *, step: str) -> internal.SnapshotRow:
@@ -274,6 +291,18 @@ class SnapshotService:
         )
         self._born_before.setdefault(backend.name, numbers.highest)
         return await self._worker.blocking(backend.cleanup, frozenset(numbers.numbers), numbers.highest)
+
+
+def _check_rebase(backend: Backend, row: internal.SnapshotRow, request: snapshots.Commit) -> None:
+    if request.parent and not row.info.parent and not backend.rebases:
+        raise Unimplemented(
+            f"snapshotter '{backend.name}' cannot put snapshot '{request.key}' on a parent at its commit; "
+            "prepare it on that parent"
+        )
+
+
+def _place(call: Call, backend: Backend, key: str) -> Place:
+    return (call.namespace, backend.name, key)
 
 
 def _mounts(backend: Backend, row: internal.SnapshotRow) -> Mounts:
