@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -60,15 +61,11 @@ def of_container(client: Client, container: Container) -> dict[str, Any]:
 
     record = container.record
     task = snapshot = None
-    try:
+    with contextlib.suppress(errors.NotFound):
         task = client.tasks.get(record.id)
-    except errors.NotFound:
-        pass
     if record.snapshot_key:
-        try:
+        with contextlib.suppress(errors.NotFound):
             snapshot = client.snapshots.stat(record.snapshot_key, snapshotter=record.snapshotter)
-        except errors.NotFound:
-            pass
     return {"container": plain(record), "task": plain(task), "snapshot": plain(snapshot)}
 
 

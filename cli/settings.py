@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 CALL_TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 5.0
+CONNECT_ABSENT_TIMEOUT_S = 2.0
 
 
 class Settings:
@@ -43,8 +45,10 @@ class Settings:
         """
         if self._client is None:
             from wharfie._sync.client import Client
+            from wharfie.session import endpoint
 
-            connect_timeout_s = connect_timeout_s or min(CONNECT_TIMEOUT_S, self.limit_s or CONNECT_TIMEOUT_S)
+            known_s = _patience(endpoint(self.address)[0])
+            connect_timeout_s = connect_timeout_s or min(known_s, self.limit_s or known_s)
             self._client = Client(
                 self.address, namespace=self.namespace, timeout_s=self.limit_s, connect_timeout_s=connect_timeout_s
             )
@@ -59,6 +63,24 @@ class Settings:
         if self._client is not None:
             client, self._client = self._client, None
             client.close()
+
+
+def _patience(address: str) -> float:
+    """How long to wait for the daemon's greeting: less where there is no socket, since only a restart makes one.
+
+    Raises:
+        PermissionDenied: the socket is there and not ours to use; ZeroMQ would try for ever and say nothing.
+    """
+    path = address.removeprefix("ipc://")
+    if "://" in path or path.startswith("@"):
+        return CONNECT_TIMEOUT_S
+    if not os.path.exists(path):
+        return CONNECT_ABSENT_TIMEOUT_S
+    if not os.access(path, os.W_OK):
+        from wharfie.errors import PermissionDenied
+
+        raise PermissionDenied(f"the socket '{path}' may not be used by this user", details={"reason": "socket_denied"})
+    return CONNECT_TIMEOUT_S
 
 
 pass_settings = click.make_pass_decorator(Settings, ensure=True)
