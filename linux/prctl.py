@@ -6,6 +6,7 @@ All of it is inherited by nobody unless said otherwise, so a fork sets its own.
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 
 from linux.syscall import check, libc
@@ -49,10 +50,7 @@ def set_title(title: str) -> None:
     of both.
     """
     set_name(title)
-    with open("/proc/self/stat", "rb") as file:
-        # Fields 48 and 49, counted after the name, which may contain blanks and parentheses.
-        fields = file.read().rpartition(b")")[2].split()
-    start, end = int(fields[45]), int(fields[46])
+    start, end = command_line_area()
     size = end - start
     if start == 0 or size < 2:
         return
@@ -60,6 +58,18 @@ def set_title(title: str) -> None:
     text = title.encode()[: size - 1]
     ctypes.memset(start, 0, size)
     ctypes.memmove(start, text, len(text))
+
+
+@functools.cache
+def command_line_area() -> tuple[int, int]:
+    """Return the addresses between which the kernel put the command line at exec.
+
+    The same in every fork, so who forks asks once before: reading it there would dirty memory in each child.
+    """
+    with open("/proc/self/stat", "rb") as file:
+        # Fields 48 and 49, counted after the name, which may contain blanks and parentheses.
+        fields = file.read().rpartition(b")")[2].split()
+    return int(fields[45]), int(fields[46])
 
 
 def set_pdeathsig(signal: int, *, parent_pid: int | None = None) -> None:

@@ -43,12 +43,25 @@ def fork(body: Callable[[], object], *, stack_fd: int = 2) -> int:
     """
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
     try:
+        _note_handlers()
         pid = os.fork()
         if pid == 0:
             _run(body, stack_fd)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return pid
+
+
+_handled: list[int] = []
+"""Signals that are not at their default in the supervisor; looked up before a fork, to dirty no memory after it."""
+
+
+def _note_handlers() -> None:
+    _handled[:] = [
+        number
+        for number in _ALL
+        if callable(handler := signal.getsignal(number)) or (handler is signal.SIG_IGN and number is not signal.SIGPIPE)
+    ]
 
 
 def _run(body: Callable[[], object], stack_fd: int) -> NoReturn:
@@ -137,17 +150,19 @@ def resolve(target: str) -> Callable[..., object]:
 
 def _settle(name: str, *, keep: Iterable[int], stack_fd: int) -> None:
     """Own session, own signals, only the descriptors named, own name, stack dumps on SIGUSR1."""
-    signal.set_wakeup_fd(-1)
-    for number in _ALL:
-        handler = signal.getsignal(number)
-        if callable(handler) or (handler is signal.SIG_IGN and number is not signal.SIGPIPE):
-            signal.signal(number, signal.SIG_DFL)
     os.setsid()
     null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
     os.dup2(null, 0)
     close_all_except(keep)
     set_title(f"wharfie-{name}")
+    reset_handlers()
     faulthandler.enable(file=stack_fd)
     faulthandler.register(signal.SIGUSR1, file=stack_fd)
-    sys.argv[:] = [f"wharfie-{name}"]
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def reset_handlers() -> None:
+    """In a fork: the supervisor's handlers and its wake-up pipe are not ours. Signals stay blocked."""
+    signal.set_wakeup_fd(-1)
+    for number in _handled:
+        signal.signal(number, signal.SIG_DFL)

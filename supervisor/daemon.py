@@ -27,6 +27,7 @@ from config.load import Loaded
 from config.paths import Paths
 from config.reload import reload as compare
 from config.settings import Settings
+from linux.prctl import command_line_area, set_child_subreaper, set_name
 from supervisor import errand, limits, preparation, roster, view
 from supervisor.events import Verb
 from supervisor.inspect import Inspector
@@ -116,6 +117,8 @@ class Daemon:
             "starting wharfied",
             extra={"version": __version__, "pid": os.getpid(), "root": settings.root, "state": settings.state},
         )
+        set_name("wharfied")
+        set_child_subreaper()
         limits.apply(settings)
         self._uuid = preparation.server_id(self._paths.uuid)
         self._breathe()
@@ -165,6 +168,7 @@ class Daemon:
     @staticmethod
     def _breathe_out() -> None:
         """Before the first fork: what exists now is never looked at by a collector again, here or in a child."""
+        command_line_area()
         gc.collect()
         gc.freeze()
         gc.enable()

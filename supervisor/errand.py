@@ -54,9 +54,7 @@ def run(loop: Loop, function: Callable[[], Any], *, name: str, timeout_s: float)
 
 def _body(function: Callable[[], Any], write: int, parent_pid: int) -> None:
     set_pdeathsig(signal.SIGKILL, parent_pid=parent_pid)
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD):
-        signal.signal(number, signal.SIG_DFL)
+    child.reset_handlers()
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
         answer = {"value": function()}
