@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wharfie.errors import InvalidArgument
@@ -163,6 +163,7 @@ def test_a_bad_regular_expression_never_matches_and_is_logged(caplog: pytest.Log
     assert matches("name~=[", "name")
 
 
+@settings(deadline=None)
 @given(st.text(alphabet='abcl.,=!~"/|\\ x0[]()*+?{}\n', max_size=30))
 def test_any_text_parses_or_is_refused(text: str) -> None:
     try:
@@ -172,6 +173,7 @@ def test_any_text_parses_or_is_refused(text: str) -> None:
     assert filters.matches(lookup) in (True, False)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 def test_a_quoted_value_matches_exactly_itself(value: str) -> None:
     quoted = "".join(rf"\U{ord(c):08x}" if c in '"\\\n' else c for c in value)

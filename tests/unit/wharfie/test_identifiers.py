@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wharfie import identifiers
@@ -29,6 +29,7 @@ def test_anything_else_is_refused_with_the_field_that_held_it(name: str) -> None
     assert len(str(caught.value)) < 250
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="aZ09._-/\n é", max_size=90))
 def test_the_rule_is_the_regular_expression_of_the_reference_and_a_length(name: str) -> None:
     expected = len(name) <= 76 and RULE.match(name) is not None and not name.endswith("\n")

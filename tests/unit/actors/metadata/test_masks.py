@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.metadata import masks
@@ -53,6 +53,7 @@ def test_labels(current: dict[str, str], wanted: dict[str, str], key: str, expec
     assert masks.merged(current, wanted, key) == expected
 
 
+@settings(deadline=None)
 @given(labels, labels, st.text(min_size=1, max_size=3))
 def test_one_key_changes_no_other_and_no_empty_value_is_left(
     current: dict[str, str], wanted: dict[str, str], key: str
@@ -63,6 +64,7 @@ def test_one_key_changes_no_other_and_no_empty_value_is_left(
     assert result.get(key, "") == wanted.get(key, "")
 
 
+@settings(deadline=None)
 @given(labels, labels)
 def test_updating_twice_is_updating_once(current: dict[str, str], wanted: dict[str, str]) -> None:
     for key in ["", *wanted]:

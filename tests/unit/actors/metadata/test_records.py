@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.metadata import records
@@ -19,6 +19,7 @@ json = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from("abcdefghijkl"), json), st.dictionaries(st.text(), json), st.lists(json))
 def test_a_record_with_fields_decodes_as_one_map(base: dict[str, Any], spec: dict[str, Any], other: list[Any]) -> None:
     found = msgspec.msgpack.decode(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.plugins.builtin import BUILTIN
@@ -66,6 +66,7 @@ def test_a_chain_may_be_longer_than_pythons_stack() -> None:
     assert order(*chain)[0] == "t4999.x"
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 7), st.sets(st.integers(0, 7), max_size=3)), max_size=10))
 def test_in_any_graph_requirements_come_first_or_a_real_circle_is_named(
     edges: list[tuple[int, set[int]]],
