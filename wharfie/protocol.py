@@ -129,7 +129,7 @@ def decode_body(data: bytes | memoryview, kind: type[T], *, method: str) -> T:
         raise InvalidArgument(
             f"request of '{method}' does not fit: {_sentence(error)}", details={"method": method}
         ) from None
-    if len(data) > MAX_DEPTH and too_deep(value):
+    if len(data) > MAX_DEPTH and too_deep(value, MAX_DEPTH):
         raise InvalidArgument(
             f"request of '{method}' is nested deeper than {MAX_DEPTH} levels", details={"method": method}
         )
@@ -142,22 +142,19 @@ def _sentence(error: BaseException) -> str:
 
 
 def too_deep(value: Any, limit: int = MAX_DEPTH) -> bool:
-    """Whether maps and lists nest deeper than `limit`; structs count as a level. Iterative: never recurses."""
-    level: list[Any] = [value]
-    for _ in range(limit + 1):
-        following: list[Any] = []
-        for item in level:
-            if isinstance(item, dict):
-                following.extend(v for v in item.values() if isinstance(v, (dict, list, msgspec.Struct)))
-            elif isinstance(item, list):
-                following.extend(v for v in item if isinstance(v, (dict, list, msgspec.Struct)))
-            elif isinstance(item, msgspec.Struct):
-                following.extend(
-                    v
-                    for v in (getattr(item, name) for name in item.__struct_fields__)
-                    if isinstance(v, (dict, list, msgspec.Struct))
-                )
-        if not following:
-            return False
-        level = following
-    return True
+    """Whether maps, lists and structs nest deeper than `limit`; never recurses further than that."""
+    if type(value) is dict:
+        items = value.values()
+    elif type(value) is list:
+        items = value
+    elif isinstance(value, msgspec.Struct):
+        items = [getattr(value, name) for name in value.__struct_fields__]
+    else:
+        return False
+    for item in items:
+        kind = type(item)
+        if kind is str or kind is int or kind is bool or kind is bytes or item is None:
+            continue
+        if limit <= 0 or too_deep(item, limit - 1):
+            return True
+    return False

@@ -215,11 +215,14 @@ class AsyncClient:
         err: list[bytes] = []
 
         async def close() -> None:
-            await container.task.close_io()
+            # It may have ended without reading all of it.
+            with contextlib.suppress(errors.NotFound, errors.FailedPrecondition):
+                await container.task.close_io()
 
         try:
             async with Streams(on_stdout=out.append, on_stderr=err.append, stdin=stdin, on_stdin_end=close) as streams:
                 task = await container.create_task(stdio=streams.stdio)
+                streams.attached()
                 await task.start()
                 exit_ = await task.wait(timeout_s=timeout_s)
                 await streams.drain()

@@ -119,12 +119,15 @@ class Container:
         tasks = Tasks(self._caller)
 
         async def close() -> None:
-            await tasks.close_io(self.id, exec_id=exec_id)
+            # It may have ended without reading all of it.
+            with contextlib.suppress(errors.NotFound, errors.FailedPrecondition):
+                await tasks.close_io(self.id, exec_id=exec_id)
 
         async with Streams(on_stdout=out.append, on_stderr=err.append, stdin=stdin, on_stdin_end=close) as streams:
             task = await self.task.exec(exec_id, process, stdio=streams.stdio)
             try:
                 await task.start()
+                streams.attached()
                 exit_ = await task.wait(timeout_s=timeout_s)
                 await streams.drain()
             finally:

@@ -16,7 +16,8 @@ from wharfie.fifo import Fifos
 class Streams:
     """Connects a process's stdin, stdout and stderr with this program, from `async with` to its end.
 
-    Give `stdio` to `tasks.create` or `tasks.exec`; await `drain` when the process has ended.
+    Give `stdio` to `tasks.create` or `tasks.exec`; call `attached` when that has answered, await `drain` when the process
+    has ended. Stdin is sent from `attached` on: a FIFO that only we hold forgets what was written when we close it.
 
     Args:
         on_stdout: told each piece, on the loop.
@@ -49,9 +50,12 @@ class Streams:
             if fd is not None:
                 self._open.add(name)
                 loop.add_reader(fd, self._on_readable, name, fd)
-        if self._stdin is not None:
-            self._feeder = loop.create_task(self._feed(self._stdin))
         return self
+
+    def attached(self) -> None:
+        """The shim has opened the streams: send stdin."""
+        if self._stdin is not None and self._feeder is None:
+            self._feeder = asyncio.get_running_loop().create_task(self._feed(self._stdin))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -212,11 +212,14 @@ class Client:
         err: list[bytes] = []
 
         def close() -> None:
-            container.task.close_io()
+            # It may have ended without reading all of it.
+            with contextlib.suppress(errors.NotFound, errors.FailedPrecondition):
+                container.task.close_io()
 
         try:
             with Streams(on_stdout=out.append, on_stderr=err.append, stdin=stdin, on_stdin_end=close) as streams:
                 task = container.create_task(stdio=streams.stdio)
+                streams.attached()
                 task.start()
                 exit_ = task.wait(timeout_s=timeout_s)
                 streams.drain()

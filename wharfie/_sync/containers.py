@@ -118,12 +118,15 @@ class Container:
         tasks = Tasks(self._caller)
 
         def close() -> None:
-            tasks.close_io(self.id, exec_id=exec_id)
+            # It may have ended without reading all of it.
+            with contextlib.suppress(errors.NotFound, errors.FailedPrecondition):
+                tasks.close_io(self.id, exec_id=exec_id)
 
         with Streams(on_stdout=out.append, on_stderr=err.append, stdin=stdin, on_stdin_end=close) as streams:
             task = self.task.exec(exec_id, process, stdio=streams.stdio)
             try:
                 task.start()
+                streams.attached()
                 exit_ = task.wait(timeout_s=timeout_s)
                 streams.drain()
             finally:

@@ -23,7 +23,8 @@ Sink = Callable[[bytes], object]
 class Streams:
     """Connects a process's stdin, stdout and stderr with this program, from `with` to its end.
 
-    Give `stdio` to `tasks.create` or `tasks.exec`; call `drain` when the process has ended.
+    Give `stdio` to `tasks.create` or `tasks.exec`; call `attached` when that has answered, `drain` when the process has
+    ended. Stdin is sent from `attached` on: a FIFO that only we hold forgets what was written when we close it.
 
     Args:
         on_stdout: told each piece, in the copying thread.
@@ -59,6 +60,10 @@ class Streams:
     ) -> None:
         self.close()
 
+    def attached(self) -> None:
+        """The shim has opened the streams: send stdin."""
+        os.write(self._wake_write, b"a")
+
     def drain(self) -> None:
         """The process has ended: take what is left of its output, until its end or `DRAIN_S`."""
         self._ended = True
@@ -89,7 +94,7 @@ class Streams:
             if fd is not None:
                 names[fd] = name
                 poll.register(fd, select.POLLIN)
-        feeding = _Feed(self._fifos, self._stdin, poll, self._on_stdin_end) if self._stdin is not None else None
+        feeding: _Feed | None = None
         while names:
             if self._ended and time.monotonic() >= self._deadline_s:
                 return
@@ -102,8 +107,11 @@ class Streams:
                         poll.unregister(fd)
                         del names[fd]
                 elif fd == self._wake_read:
-                    poll.unregister(self._wake_read)
-                    self._unplug(poll, names)
+                    words = os.read(self._wake_read, 64)
+                    if b"a" in words and self._stdin is not None and feeding is None:
+                        feeding = _Feed(self._fifos, self._stdin, poll, self._on_stdin_end)
+                    if b"x" in words:
+                        self._unplug(poll, names)
                 elif feeding is not None:
                     feeding.go(fd)
 
