@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from actors.jobs import JobReport, serve
 from actors.transfer.plan import ArchivePlan, ReadArchive
+from wharfie import failpoint
 from wharfie.errors import error_class
 from wharfie.types.base import Message
 
@@ -53,8 +54,22 @@ def unpack(args: bytes, fds: list[int]) -> None:
 def _read(request: ReadArchive, fds: list[int], report: JobReport) -> ArchivePlan:
     from actors.transfer.archive import read_archive
 
+    _confine()
+    failpoint.hit("transfer.job.read")
     archive, spool_file = fds
     return read_archive(request, archive=archive, spool_file=spool_file, progress=report.progress)
+
+
+def _confine() -> None:
+    """Give up everything: the descriptors that reading needs are open. Raises: OSError, and then it must not go on."""
+    import resource
+
+    from linux import capabilities, namespaces, prctl
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    namespaces.unshare(namespaces.CLONE_NEWNET | namespaces.CLONE_NEWIPC)
+    prctl.set_no_new_privs()
+    capabilities.limit_to(frozenset())
 
 
 def _unpack(request: UnpackJob, fds: list[int], report: JobReport) -> UnpackedLayer:
@@ -80,6 +95,7 @@ def _unpack(request: UnpackJob, fds: list[int], report: JobReport) -> UnpackedLa
         ),
     )
     sandbox.enter(asked)
+    failpoint.hit("transfer.job.unpack")
     try:
         result = unpack_layer(asked, progress=report.progress)
     except UnpackError as error:

@@ -1,0 +1,84 @@
+"""One daemon for the tests of imports, with failpoints; after each test everything is removed and nothing may stay."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import wharfie
+from tests.support.daemon import Daemon
+from tests.support.failpoints import Failpoints
+from tests.support.wait import until
+
+
+class Rig:
+    """A daemon, a client of it, and a place for archives."""
+
+    def __init__(self, daemon: Daemon, points: Failpoints, client: wharfie.Client, directory: str) -> None:
+        self.daemon = daemon
+        self.points = points
+        self.client = client
+        self.directory = Path(directory)
+        self._number = 0
+
+    def archive(self, data: bytes) -> str:
+        """A file with these bytes."""
+        self._number += 1
+        path = self.directory / f"{self._number}.tar"
+        path.write_bytes(data)
+        return str(path)
+
+    def names(self) -> list[str]:
+        return [image.name for image in self.client.images.list()]
+
+    def snapshots(self, snapshotter: str = "") -> list[str]:
+        return [info.name for info in self.client.snapshots.list(snapshotter=snapshotter)]
+
+    def layer_directories(self) -> list[str]:
+        root = self.daemon.root / "snapshots/overlayfs"
+        return sorted(name for name in os.listdir(root) if name.isdigit())
+
+    def jobs(self) -> list[str]:
+        """Jobs that run."""
+        return [actor.name for actor in self.client.supervisor.list() if actor.type == "job"]
+
+    def clear(self) -> None:
+        client = self.client
+        for image in client.images.list():
+            client.images.delete(image.name)
+        for snapshotter in ("overlayfs", "native"):
+            while names := self.snapshots(snapshotter):
+                for name in names:
+                    try:
+                        client.snapshots.remove(name, snapshotter=snapshotter)
+                    except wharfie.FailedPrecondition:
+                        continue
+        for blob in client.content.list():
+            client.content.delete(blob.digest)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Rig]:
+    with tempfile.TemporaryDirectory(prefix="transfer-", dir="/dev/shm") as directory:
+        points = Failpoints(f"{directory}/points")
+        config = "[supervisor]\nintensity = 100000\n"
+        with (
+            Daemon(config=config, environment=points.environment) as daemon,
+            wharfie.connect(str(daemon.address), namespace="ci", timeout_s=60) as client,
+        ):
+            yield Rig(daemon, points, client, directory)
+
+
+@pytest.fixture
+def rig(running: Rig) -> Iterator[Rig]:
+    yield running
+    for name in os.listdir(running.points.directory):
+        (running.points.directory / name).unlink()
+    running.clear()
+    assert running.client.content.statuses() == []
+    until(lambda: not running.layer_directories())
+    until(lambda: not running.jobs())
