@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 import platform as host
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO
@@ -94,8 +95,11 @@ class Images(Service):
             on_progress: told what happens.
             timeout_s: for all of it.
         """
-        path, ref = ("", "") if not isinstance(source, str) else (source, "")
-        if not isinstance(source, str):
+        path = ref = ""
+        if isinstance(source, str):
+            # The daemon has another working directory.
+            path = os.path.abspath(source)
+        else:
             ref = await Content(self._caller).upload(source)
         request = transfer.Import(
             path=path,
