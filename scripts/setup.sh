@@ -44,7 +44,7 @@ venv() {
         say "making .venv"
         "$PYTHON" -m venv .venv
     fi
-    .venv/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+    .venv/bin/pip install -qq --disable-pip-version-check --editable '.[dev]'
 }
 
 host() {
