@@ -371,21 +371,28 @@ class Worker:
         if frames is None:
             return False
         again = list(frames)
-        again[1] = protocol.encode(protocol.Header(id=route, kind="reply"))
+        again[1] = _with_id(again[1], route)
         self._post(again)
         return True
+
+    def _remember(self, key: str, frames: list[Any]) -> None:
+        """Keep an answer: a copy of the request that comes late, after a router died, must not be done anew."""
+        if key:
+            self._replies[key] = frames
+            if len(self._replies) > REMEMBERED_REPLIES:
+                self._replies.popitem(last=False)
 
     async def _answer(self, running: _Running, work: Awaitable[Any], call: Call) -> None:
         try:
             frames = self._reply(0, await work)
-            if call.key:
-                self._replies[call.key] = frames
-                if len(self._replies) > REMEMBERED_REPLIES:
-                    self._replies.popitem(last=False)
+            self._remember(call.key, frames)
         except asyncio.CancelledError:
             frames = self._error(0, errors.Cancelled(f"'{call.method}' was cancelled", maybe_done=True))
         except Exception as error:
-            frames = self._error(0, error, method=call.method)
+            coded = as_wharfie_error(error, method=call.method, where=self.name)
+            frames = self._error(0, coded)
+            if not coded.retryable:
+                self._remember(call.key, frames)
         if call.key:
             self._by_key.pop(call.key, None)
         for route in running.routes:

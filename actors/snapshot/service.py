@@ -259,6 +259,7 @@ class SnapshotService:
             log.warning("snapshot '%s' cannot be made, and its name not be taken back: %s", row.info.name, error)
         else:
             await self._put_away(backend, row.number)
+        failpoint.hit("snapshot.prepare.taken-back")
 
     async def _make(self, backend: Backend, row: internal.SnapshotRow) -> None:
         """The directory of an active snapshot or a view, if it is not there yet."""
