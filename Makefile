@@ -43,7 +43,8 @@ demo: host $(STAMP)
 	@$(BIN)/python -m scripts.demo
 
 bench: host $(STAMP)
-	@$(BIN)/python -m bench
+	@scripts/setup.sh bench
+	@$(BIN)/python -m bench --write
 
 docs: $(STAMP)
 	$(BIN)/python -m config.reference > docs/configuration.md.new && mv docs/configuration.md.new docs/configuration.md

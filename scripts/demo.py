@@ -292,7 +292,7 @@ def stop_and_look(daemon: Daemon, files_before: set[str]) -> None:
     files = set(os.listdir(SHM)) - files_before - {os.path.basename(daemon.directory)}
     files = {name for name in files if name.startswith("wharfie-")}
     check(not files, f"left in {SHM}: {sorted(files)}")
-    say("nothing is left: no process, no mount, no control group, no socket, no bundle")
+    say("nothing is left: no process, no mount, no control group of a container, no socket, no bundle")
 
 
 def containers_in(daemon: Daemon) -> list[str]:

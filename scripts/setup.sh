@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh venv   Python 3.11 or newer and the virtual environment .venv with everything to develop
 #   scripts/setup.sh host   root, runc and a static busybox, to run containers
+#   scripts/setup.sh bench  Debian's containerd, its .proto files and what makes stubs of them, to measure beside it
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}
@@ -56,8 +57,17 @@ host() {
         || die "this process may not mount (CAP_SYS_ADMIN is missing): run it on a machine, or in a privileged container"
 }
 
+bench() {
+    command -v containerd > /dev/null || install containerd "containerd"
+    [ -d /usr/share/gocode/src/github.com/containerd/containerd/api ] \
+        || install golang-github-containerd-containerd-dev "containerd's .proto files"
+    .venv/bin/python -c 'import grpc_tools' 2> /dev/null \
+        || .venv/bin/pip install -qq --disable-pip-version-check --editable '.[bench]'
+}
+
 case "${1:-}" in
     venv) venv ;;
     host) host ;;
-    *) die "usage: scripts/setup.sh venv|host" ;;
+    bench) bench ;;
+    *) die "usage: scripts/setup.sh venv|host|bench" ;;
 esac

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+import wharfie
 from tests.support import sources
+from tests.support.wait import until
+from wharfie.methods import WORKERS
 from wharfie.version import __version__
 
 
@@ -78,3 +81,24 @@ def test_a_program_that_imports_wharfie_sees_none_of_the_daemons_packages(site: 
         "print([n for n in ('linux', 'config', 'shim', 'actors', 'cli') if u.find_spec(n)])\n"
     )
     assert _python("-c", code, str(sources.ROOT), str(site), cwd=site.parent, path=site) == "[]\n"
+
+
+@pytest.mark.root
+def test_the_daemon_boots_from_the_wheel(site: Path, tmp_path: Path) -> None:
+    """Its children are forked and find their code by dotted names, which has to be the wheel's."""
+    state = tmp_path / "state"
+    environment = {**os.environ, "PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"}
+    daemon = subprocess.Popen(
+        [sys.executable, str(site / "bin" / "wharfied"), "--root", str(tmp_path / "root"), "--state", str(state)],
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        with wharfie.connect(f"{state}/wharfie.sock", connect_timeout_s=20) as client:
+            until(lambda: all(actor.state == "ready" for actor in client.supervisor.list()))
+            started = {actor.name for actor in client.supervisor.list()}
+    finally:
+        daemon.terminate()
+    assert daemon.wait(20) == 0
+    assert started == {"router", *WORKERS}

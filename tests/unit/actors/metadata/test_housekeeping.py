@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 
 import pytest
 
@@ -12,6 +11,7 @@ from actors.call import Call
 from actors.metadata import eventlog, replies
 from actors.metadata.housekeeping import STEP_ROWS, Housekeeping
 from tests.support.metadata import Services, open_services, settings_for
+from tests.support.wait import until_async
 from wharfie.protocol import Routed
 from wharfie.types.base import Empty
 
@@ -150,23 +150,18 @@ def test_a_step_is_small_and_says_that_there_is_more(services: Services, clock: 
 def test_it_goes_on_in_rounds_and_after_a_failure(
     services: Services, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def until(predicate: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
-            while not predicate():  # noqa: ASYNC110 - a predicate with a deadline
-                await asyncio.sleep(0.001)
-
     async def work() -> None:
         task = asyncio.ensure_future(Housekeeping(services.store, interval_s=0.001).run())
         answer(services, "first")
         clock.now_ns += replies.KEEP_NS + 1
-        await until(lambda: not keys(services))
+        await until_async(lambda: not keys(services))
         answer(services, "second")
         clock.now_ns += replies.KEEP_NS + 1
         with caplog.at_level(logging.WARNING):
             services.store.connection.execute("PRAGMA query_only = ON")
-            await until(lambda: "tried again" in caplog.text)
+            await until_async(lambda: "tried again" in caplog.text)
         services.store.connection.execute("PRAGMA query_only = OFF")
-        await until(lambda: not keys(services))
+        await until_async(lambda: not keys(services))
         assert not task.done()
         task.cancel()
 
