@@ -42,9 +42,9 @@ class Rig:
         root = self.daemon.root / "snapshots/overlayfs"
         return sorted(name for name in os.listdir(root) if name.isdigit())
 
-    def jobs(self) -> list[str]:
-        """Jobs that run."""
-        return [actor.name for actor in self.client.supervisor.list() if actor.type == "job"]
+    def jobs(self) -> list[int]:
+        """The pids of the jobs that run."""
+        return [node.pid for node in self.client.supervisor.get("transfer").children]
 
     def clear(self) -> None:
         client = self.client

@@ -275,7 +275,7 @@ def test_an_import_that_is_given_up_ends_its_jobs_and_removes_its_snapshots(rig:
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        ("relative", wharfie.InvalidArgument),
+        ("no-such-file", wharfie.NotFound),
         ("/no/such/file", wharfie.NotFound),
         ("/etc", wharfie.InvalidArgument),
         ("/dev/zero", wharfie.InvalidArgument),

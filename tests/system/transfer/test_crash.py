@@ -1,0 +1,90 @@
+"""Kill -9 at each named step of an import: it succeeds all the same, and nothing is left over."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import threading
+
+import pytest
+
+from tests.support.archives import Layout, tar
+from tests.support.failpoints import all_names
+from tests.support.wait import until
+from tests.system.transfer.conftest import Rig
+
+POINTS = sorted(name for name in all_names() if name.startswith("transfer."))
+LAYERS = [tar({f"f{number}": os.urandom(1000)}) for number in range(3)]
+
+
+def image() -> bytes:
+    layout = Layout()
+    layout.entry(layout.image(LAYERS), ref="x:1")
+    return layout.tar()
+
+
+def is_whole(rig: Rig) -> None:
+    """The image, its blobs and its snapshots are there, and nothing else."""
+    assert rig.names() == ["x:1"]
+    until(lambda: not [name for name in rig.snapshots() if name.startswith("unpack-")])
+    assert len(rig.snapshots()) == len(LAYERS)
+    assert rig.client.images.unpack("x:1") in rig.snapshots()
+    until(lambda: len(rig.layer_directories()) == len(LAYERS))
+    assert len(rig.client.content.list()) == len(LAYERS) + 2
+    assert rig.client.content.statuses() == []
+
+
+def test_the_steps_are_known() -> None:
+    assert len(POINTS) == 10
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_whoever_is_killed_at_a_step_the_import_succeeds(rig: Rig, point: str) -> None:
+    rig.points.arm(point)
+    (imported,) = rig.client.images.import_(rig.archive(image()))
+    assert imported.name == "x:1"
+    assert rig.points.was_hit(point)
+    is_whole(rig)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_stream_is_imported_whoever_is_killed_at_a_step(rig: Rig, point: str) -> None:
+    rig.points.arm(point)
+    rig.client.images.import_(io.BytesIO(image()))
+    assert rig.points.was_hit(point)
+    is_whole(rig)
+
+
+@pytest.mark.parametrize("victim", ["router", "metadata", "content", "snapshot"])
+@pytest.mark.parametrize("point", ["transfer.import.after-plan", "transfer.import.after-blobs", "transfer.job.unpack"])
+def test_another_process_killed_meanwhile_is_not_noticed(rig: Rig, victim: str, point: str) -> None:
+    rig.points.arm(point, "stop")
+    actors = {actor.name: actor.pid for actor in rig.client.supervisor.list()}
+    importing = threading.Thread(target=rig.client.images.import_, args=(rig.archive(image()),))
+    importing.start()
+    rig.points.wait_hit(point)
+    os.kill(actors[victim], signal.SIGKILL)
+    for pid in (actors["transfer"], *rig.jobs()):
+        os.kill(pid, signal.SIGCONT)
+    importing.join(60)
+    assert not importing.is_alive()
+    is_whole(rig)
+
+
+def test_an_import_that_died_after_it_dropped_the_ingest_is_answered_as_done(rig: Rig) -> None:
+    # The content worker stands still just after the abort, so transfer has not heard of it when it is killed.
+    rig.points.arm("content.abort.renamed", "stop")
+    actors = {actor.name: actor.pid for actor in rig.client.supervisor.list()}
+    answers: list[str] = []
+    importing = threading.Thread(
+        target=lambda: answers.extend(image_.name for image_ in rig.client.images.import_(io.BytesIO(image())))
+    )
+    importing.start()
+    rig.points.wait_hit("content.abort.renamed")
+    os.kill(actors["transfer"], signal.SIGKILL)
+    until(lambda: rig.client.supervisor.get("transfer").actor.pid not in (0, actors["transfer"]))
+    os.kill(actors["content"], signal.SIGCONT)
+    importing.join(60)
+    assert answers == ["x:1"]
+    is_whole(rig)
