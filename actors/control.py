@@ -91,6 +91,8 @@ class SupervisorRequest(ControlMessage, frozen=True, kw_only=True):
     id: int
     method: str
     body: bytes = b"\x80"
+    key: str = ""
+    """The client's idempotency key: a request that comes again gets the first one's answer."""
 
 
 class InFlight(ControlMessage, frozen=True, kw_only=True):

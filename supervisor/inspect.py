@@ -12,8 +12,11 @@ import faulthandler
 import logging
 import os
 import signal
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
+
+import msgspec
 
 from actors.control import DumpStack, SetLogLevel, SupervisorReply, SupervisorRequest, set_log_level
 from config.log import LEVELS
@@ -44,8 +47,31 @@ DUMP_WAIT_S = 0.25
 WAIT_MAX_S = 60.0
 """How long a command may wait for what it asked for; callers have deadlines of their own, and mostly shorter ones."""
 
+KEYS_MAX = 256
+"""Answers kept for requests that come again."""
+
 Answer = Callable[[Any], None]
 """Takes the body of a reply, or a `WharfieError`."""
+
+
+class _Keyed:
+    """The answer of a request with a key, and who wants it."""
+
+    def __init__(self) -> None:
+        self._reply: SupervisorReply | None = None
+        self._wanted: list[tuple[int, Reply]] = []
+
+    def answered(self, reply: SupervisorReply) -> None:
+        self._reply = reply
+        wanted, self._wanted = self._wanted, []
+        for id_, send in wanted:
+            self.wanted(id_, send)
+
+    def wanted(self, id_: int, send: Reply) -> None:
+        if self._reply is None:
+            self._wanted.append((id_, send))
+        else:
+            send(msgspec.structs.replace(self._reply, id=id_))
 
 
 class Inspector:
@@ -67,6 +93,7 @@ class Inspector:
         self._server = server
         self._reload = reload
         self._waiting: list[Callable[[], bool]] = []
+        self._by_key: OrderedDict[str, _Keyed] = OrderedDict()
         self._methods: dict[str, tuple[type[Any], Callable[[Any, Answer], None]]] = {
             "supervisor.tree": (t.Tree, self._tree),
             "supervisor.list": (t.List, self._list),
@@ -90,8 +117,25 @@ class Inspector:
         return frozenset(self._methods)
 
     def handle(self, request: SupervisorRequest, reply: Reply) -> None:
-        """Answer a request, now or later; `reply` is called exactly once."""
+        """Answer a request, now or later; `reply` is called exactly once.
 
+        A request with a key that was seen before does nothing: it gets the first one's answer, or waits for it. A
+        router that is restarted dies with answers in its hands, and the client asks its next incarnation again.
+        """
+        if not request.key:
+            self._handle(request, reply)
+            return
+        known = self._by_key.get(request.key)
+        if known is not None:
+            known.wanted(request.id, reply)
+            return
+        known = self._by_key[request.key] = _Keyed()
+        known.wanted(request.id, reply)  # before it is handled: the router has to get its answer before its Stop
+        while len(self._by_key) > KEYS_MAX:
+            self._by_key.popitem(last=False)
+        self._handle(request, known.answered)
+
+    def _handle(self, request: SupervisorRequest, reply: Reply) -> None:
         def answer(body: Any) -> None:
             if isinstance(body, WharfieError):
                 reply(SupervisorReply(id=request.id, error=body.to_wire()))

@@ -205,7 +205,7 @@ class Router:
         flight = self._flights.open(peer, header, rule, frames, size_bytes=size_bytes, now_ns=time.monotonic_ns())
         if rule.owner == "supervisor":
             body = frames[0] if isinstance(frames[0], bytes) else frames[0].bytes
-            self._control.send(SupervisorRequest(id=flight.number, method=header.method, body=body))
+            self._control.send(SupervisorRequest(id=flight.number, method=header.method, body=body, key=header.key))
             return
         owner = self._flights.owners[rule.owner]
         if owner.route is None or owner.waiting:

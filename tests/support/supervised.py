@@ -100,10 +100,10 @@ class Supervised:
 
     # --- asking ---------------------------------------------------------------------------------------------
 
-    def send(self, method: str, **body: Any) -> int:
+    def send(self, method: str, *, key: str = "", **body: Any) -> int:
         self._next_id += 1
         packed = msgspec.msgpack.encode(body)
-        request = SupervisorRequest(id=self._next_id, method=method, body=packed)
+        request = SupervisorRequest(id=self._next_id, method=method, body=packed, key=key)
         unixsocket.send(self._sock, msgspec.msgpack.encode(request))
         return self._next_id
 

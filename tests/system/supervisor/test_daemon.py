@@ -37,6 +37,7 @@ JSON_LOG = '[log]\nformat = "json"\nlevel = "info"\n'
 
 def test_boot_goes_in_order_and_says_when_it_is_done() -> None:
     with Daemon(scripts=ALL, config=JSON_LOG) as daemon:
+        daemon.wait_log("successfully booted in ")
         said = messages(daemon)
         assert said[0] == "starting wharfied"
         ready = [line.removeprefix("actor is ready ") for line in said if line.startswith("actor is ready")]
@@ -206,6 +207,19 @@ def test_sigusr1_dumps_every_stack() -> None:
         daemon.wait_log("do_serve", count=2)
         daemon.wait_log("actor=supervisor")
         assert daemon.running()
+
+
+def test_orphans_of_a_dead_actor_come_home_to_the_daemon() -> None:
+    with Daemon(scripts={**FEW, "content": f"session {SERVE}"}) as daemon:
+        content = daemon.children()["wharfie-content"]
+        orphan = procfs.children(content)[0]
+        os.kill(content, signal.SIGKILL)
+        until(lambda: procfs.parent(orphan) == daemon.pid)
+        os.kill(orphan, signal.SIGKILL)
+        until(lambda: orphan not in procfs.children(daemon.pid))
+        daemon.wait_log("actor is ready", count=len(FEW) + 2)
+        for pid in procfs.children(daemon.children()["wharfie-content"]):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_sigpipe_is_ignored() -> None:

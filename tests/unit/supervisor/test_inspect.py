@@ -153,3 +153,20 @@ def test_in_flight_methods_are_added_to_the_report_of_that_generation_and_old_re
     crashes.was_working_on("b", 1, ["images.get"])
     assert [(c.generation, c.in_flight) for c in crashes.of("a")] == [(2, []), (3, ["images.list"])]
     assert crashes.all() == crashes.of("a")
+
+
+def test_a_request_that_comes_again_with_its_key_gets_the_first_answer() -> None:
+    with Supervised(
+        {"a": f"delay=50 {SERVE}", "r": SERVE}, scripted("a"), scripted("r", type=ChildType.ROUTER)
+    ) as supervised:
+        supervised.wait_state("a", "ready")
+        first, again = (supervised.send("supervisor.restart", key="k1", name="a") for _ in range(2))
+        assert supervised.reply(first).body == supervised.reply(again).body
+        late = supervised.send("supervisor.restart", key="k1", name="a")
+        assert supervised.reply(late).error is None
+        assert supervised.actors()["a"].generation == 2
+        for _ in range(2):
+            supervised.reply(supervised.send("supervisor.restart", key="k2", name="r"))
+        assert supervised.wait_state("r", "ready", generation=2).generation == 2
+        for _ in range(2):
+            assert supervised.reply(supervised.send("supervisor.restart", key="k3", name="x")).error is not None

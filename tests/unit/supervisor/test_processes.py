@@ -198,7 +198,7 @@ def test_supervisor_sigkill_leaves_shims_running() -> None:
         supervised.wait_state("a", "ready")
         shim = supervised.get("a").info["shim"]
         started = procfs.start_time(shim)
-        assert procfs.name(shim) == "wharfie-shim"
+        until(lambda: procfs.name(shim) == "wharfie-shim")
         # 0 to 2 and the pipe that it opens to hang in: nothing of the supervisor's.
         until(lambda: len(os.listdir(f"/proc/{shim}/fd")) == 5)
         os.kill(supervised.pid, signal.SIGKILL)
