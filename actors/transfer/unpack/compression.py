@@ -7,7 +7,7 @@ media type is asked for what the bytes cannot say: that nothing is compressed, o
 from __future__ import annotations
 
 import os
-import zlib
+import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
@@ -60,20 +60,22 @@ def detect(media_type: str, head: bytes) -> Compression:
 
 
 class Blob:
-    """A blob being read from its start, by one thread. Does not own the descriptor."""
+    """A blob being read from its start, by one thread: `length` bytes at `offset` of a file. Does not own the file."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, *, offset: int = 0, length: int | None = None) -> None:
         self._fd = fd
+        self._offset = offset
+        self._length = sys.maxsize if length is None else length
         self.consumed = 0
         """Bytes read so far."""
 
     def head(self) -> bytes:
         """Return the first bytes, which will be read again."""
-        return os.pread(self._fd, _HEAD_BYTES, 0)
+        return os.pread(self._fd, min(_HEAD_BYTES, self._length), self._offset)
 
     def read(self, size: int = INPUT_BYTES) -> bytes:
         """Return the next bytes, none at the end."""
-        data = os.pread(self._fd, size, self.consumed)
+        data = os.pread(self._fd, min(size, self._length - self.consumed), self._offset + self.consumed)
         self.consumed += len(data)
         return data
 
@@ -118,9 +120,8 @@ def _gzip(blob: Blob) -> Iterator[bytes]:
                 data = member.unconsumed_tail or blob.read()
                 if not data and not out:
                     raise corrupt("the gzip stream is cut off")
-        except zlib.error as error:
-            # isal raises zlib's own class.
-            raise corrupt(f"gzip: {error}") from None
+        except isal_zlib.IsalError as error:  # type: ignore[misc]  # its stubs call it an instance
+            raise corrupt(f"gzip: {str(error).lower()}") from None
         data = member.unused_data or blob.read()
         # Some writers pad with zeros; anything else has to be one more member.
         while data and not data.strip(b"\0"):

@@ -30,7 +30,13 @@ def unpack_layer(request: UnpackRequest, *, progress: Progress | None = None) ->
         with (
             _opened(request.blob_path, os.O_RDONLY) as blob_fd,
             _opened(request.target, os.O_RDONLY | os.O_DIRECTORY) as root_fd,
-            LayerStream(blob_fd, media_type=request.media_type, bounds=request.limits) as layer,
+            LayerStream(
+                blob_fd,
+                media_type=request.media_type,
+                bounds=request.limits,
+                offset=request.offset,
+                length=request.length,
+            ) as layer,
             _no_umask(),
         ):
             extractor = Extractor(root_fd, mode=request.whiteouts, userxattr=request.userxattr, bounds=request.limits)

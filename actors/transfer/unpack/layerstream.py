@@ -27,12 +27,14 @@ class LayerStream:
     `next_chunk` is for one thread. `diff_id` and `size_bytes` are right once it has returned the end.
     """
 
-    def __init__(self, blob_fd: int, *, media_type: str, bounds: Limits) -> None:
-        """Start reading at the beginning of `blob_fd`, which stays the caller's.
+    def __init__(
+        self, blob_fd: int, *, media_type: str, bounds: Limits, offset: int = 0, length: int | None = None
+    ) -> None:
+        """Start reading at the blob's beginning, `offset` of `blob_fd`, which stays the caller's.
 
         Raises `UnpackError` when the compression is one that cannot be read.
         """
-        self._blob = Blob(blob_fd)
+        self._blob = Blob(blob_fd, offset=offset, length=length)
         self._kind = compression.detect(media_type, self._blob.head())
         self._bounds = bounds
         self._chunks: queue.Queue[bytes | UnpackError] = queue.Queue(QUEUE_CHUNKS)

@@ -22,7 +22,11 @@ class UnpackRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Unpack one layer."""
 
     blob_path: str
-    """The blob, as it came: compressed or not."""
+    """The file with the blob, as it came: compressed or not."""
+    offset: int = 0
+    """Where in that file the blob begins; an image archive holds many."""
+    length: int | None = None
+    """The blob's bytes; None is to the file's end."""
     media_type: str = ""
     """The blob's media type; may be empty, then its first bytes decide."""
     target: str
