@@ -457,8 +457,7 @@ def as_wharfie_error(error: Exception, *, method: str, where: str) -> errors.Wha
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return errors.ResourceExhausted(
             f"no space left for '{method}': {error}; free some or enlarge the file system",
-            details={"reason": "disk_full"},
-            retryable=True,
+            details={"reason": "disk_full"},  # not retryable: nobody waits for room that only a person can make
         )
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return errors.ResourceExhausted(f"out of file descriptors for '{method}'", retryable=True)

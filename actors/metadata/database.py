@@ -76,8 +76,7 @@ def disk_full(path: str) -> ResourceExhausted:
     """The error for a disk without room."""
     return ResourceExhausted(
         f"no space left for '{path}'; delete something or enlarge the file system",
-        details={"reason": "disk_full"},
-        retryable=True,
+        details={"reason": "disk_full"},  # not retryable: nobody waits for room that only a person can make
     )
 
 

@@ -68,7 +68,10 @@ class Directories:
                     raise
                 remove_tree(building)
         except BaseException:
-            with contextlib.suppress(OSError):
+            # At once, since the disk may be full of it; what cannot be deleted is for the sweep.
+            try:
+                remove_tree(building)
+            except OSError:
                 self._put_away(name)
             raise
 

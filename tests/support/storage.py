@@ -115,9 +115,18 @@ class Storage:
 
 
 @contextlib.contextmanager
-def storage(overrides: dict[str, Any] | None = None) -> Iterator[Storage]:
-    """A running daemon on tmpfs; everything of it goes at the end, and nothing may be left mounted in it."""
+def storage(overrides: dict[str, Any] | None = None, *, root_size_bytes: int = 0) -> Iterator[Storage]:
+    """A running daemon on tmpfs; everything of it goes at the end, and nothing may be left mounted in it.
+
+    Args:
+        overrides: settings by key.
+        root_size_bytes: give its root a tmpfs of its own, of this size.
+    """
     directory = tempfile.mkdtemp(prefix="ws-", dir="/dev/shm")
+    root = f"{directory}/root"
+    if root_size_bytes:
+        os.mkdir(root)
+        mount.mount_one("tmpfs", root, fstype="tmpfs", options=[f"size={root_size_bytes}"])
     running = Storage(directory, overrides)
     try:
         with running.connect():
@@ -127,6 +136,8 @@ def storage(overrides: dict[str, Any] | None = None) -> Iterator[Storage]:
         try:
             running.close()
         finally:
+            if root_size_bytes:
+                mount.umount(root)
             left = mount.unmount_beneath(directory, flags=mount.MNT_DETACH)
             shutil.rmtree(directory)
     assert left == []

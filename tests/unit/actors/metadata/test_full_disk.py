@@ -37,7 +37,7 @@ def fill(services: Services) -> list[str]:
             create(services, name, key=f"key-{name}")
             created.append(name)
     assert caught.value.details["reason"] == "disk_full"
-    assert caught.value.retryable
+    assert not caught.value.retryable
     return created
 
 
