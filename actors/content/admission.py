@@ -30,8 +30,7 @@ def decide(*, offset: int, current: int, inherited: int, repeated: bool, keyed: 
         offset: where its first byte shall be.
         current: bytes in the ingest.
         inherited: how many of them were there before this process wrote any: nobody remembers whose they are.
-        repeated: an earlier incarnation of the worker died with this very request, or the bytes are there because a
-            blob stands for them.
+        repeated: an earlier incarnation of the worker died with this very request.
         keyed: the request has an idempotency key, so it may be a repeated one.
     """
     if offset == current:

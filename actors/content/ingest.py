@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 _READ_BYTES = 256 * 1024
+_OPEN_DATA = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 Buffers = Sequence[bytes | memoryview]
 
@@ -106,9 +107,11 @@ class Ingest:
             FailedPrecondition: the blob that stands for the bytes was deleted.
         """
         if self._fd < 0:
-            flags = os.O_RDONLY if self.is_shared else os.O_RDWR | os.O_CREAT
             try:
-                self._fd = os.open(self._shared_path or self._data, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+                if self.is_shared:
+                    self._fd = os.open(self._shared_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                else:
+                    self._fd = os.open(self._data, _OPEN_DATA, 0o600)
             except FileNotFoundError:
                 raise self.gone() from None
             self.offset = os.fstat(self._fd).st_size
@@ -128,7 +131,7 @@ class Ingest:
         """The blob that stood for the bytes was deleted before they were committed."""
         return FailedPrecondition(
             f"blob '{self.record.shared}' was deleted while it stood for ref '{self.record.ref}'; "
-            "abort the ref and write the bytes",
+            "write the bytes from offset 0, or abort the ref",
             details={"reason": "shared"},
         )
 
@@ -159,13 +162,6 @@ class Ingest:
             hashed.update(buffer)
         self._moved(position)
 
-    def truncate(self) -> None:
-        """Begin anew with no bytes. The ingest must be open, and not shared."""
-        os.ftruncate(self._fd, 0)
-        self._hash = hashlib.new(self._hash.name if self._hash else "sha256")
-        self.inherited = 0
-        self._moved(0)
-
     def holds(self, buffers: Buffers, offset: int) -> bool:
         """Whether these bytes are what is at `offset`, as far as the ingest reaches. The ingest must be open."""
         for buffer in buffers:
@@ -180,14 +176,27 @@ class Ingest:
                 data = data[len(there) :]
         return True
 
-    def own(self, size: int) -> None:
-        """Copy the first bytes of the blob that stands for the ingest into data of its own. The ingest must be open."""
+    def begin_anew(self, algorithm: str) -> None:
+        """Open with no bytes, whatever was there or stood for them."""
+        if self.is_shared:
+            self.close()
+            self.save(shared="")
+            self._shared_path = ""
+        if self._fd < 0:
+            self._fd = os.open(self._data, _OPEN_DATA, 0o600)
+        os.ftruncate(self._fd, 0)
+        self._hash = hashlib.new(algorithm)
+        self.inherited = 0
+        self._moved(0)
+
+    def own(self) -> None:
+        """Copy the blob that stands for the bytes into data of the ingest's own. The ingest must be open."""
         if not self.is_shared:
             return
         temporary = f"{self.directory}/data.tmp"
         fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            copy_range(self._fd, fd, size=size)
+            copy_range(self._fd, fd, size=self.offset)
             os.rename(temporary, self._data)
         except BaseException:
             os.close(fd)

@@ -186,7 +186,8 @@ class ContentService:
                 if ingest is not None:
                     await self._worker.blocking(remove_directory, self._ingests.drop(ingest))
                 raise already_exists(call.namespace, expected)
-            shared = expected if request.total in (0, size) else ""
+            # Who sends bytes with the first call has not asked whether they are needed.
+            shared = expected if request.total in (0, size) and not call.payload else ""
         if ingest is None:
             ingest = self._ingests.create(
                 call.namespace, request.ref, total=request.total, expected=request.expected, shared=shared

@@ -20,7 +20,7 @@ def plan(ingest: Ingest, *, offset: int, repeated: bool, keyed: bool) -> Step:
         offset=offset,
         current=ingest.offset,
         inherited=ingest.inherited,
-        repeated=repeated or ingest.is_shared,
+        repeated=repeated,
         keyed=keyed,
     )
     if step is Step.REFUSE:
@@ -45,19 +45,19 @@ def apply(ingest: Ingest, step: Step, *, offset: int, buffers: Buffers, algorith
         OutOfRange: a repeated write has other bytes than the ones that are there.
         OSError: the disk is full or broken; the ingest is as it was.
     """
-    ingest.open(algorithm)
     if step is Step.TRUNCATE:
-        ingest.truncate()
-    elif step is Step.COMPARE:
+        ingest.begin_anew(algorithm)
+    else:
+        ingest.open(algorithm)
+    if step is Step.COMPARE:
         if ingest.holds(buffers, offset):
             buffers = _after(buffers, ingest.offset - offset)
         elif offset == 0:
-            ingest.own(0)
-            ingest.truncate()
+            ingest.begin_anew(algorithm)
         else:
             raise _out_of_range(ingest, offset)
     if any(len(buffer) for buffer in buffers):
-        ingest.own(ingest.offset)
+        ingest.own()
         ingest.append(buffers)
 
 

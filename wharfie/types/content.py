@@ -79,7 +79,9 @@ class Chunk(Message, frozen=True, kw_only=True):
 class Write(Message, frozen=True, kw_only=True):
     """`content.write`: the payload frame goes to `offset` of the ingest `ref`, which is made when new.
 
-    `already_exists` when the namespace has the expected digest. Offset 0 while bytes exist truncates first.
+    `already_exists` when the namespace has the expected digest. Offset 0 while bytes exist truncates first. Without a
+    payload frame nothing is written: it begins the ingest, or tells its status. When another namespace has the
+    expected blob, such a first call answers with `offset` = `total`: the bytes need not be sent, only committed.
     """
 
     ref: str

@@ -131,7 +131,10 @@ def test_an_ingest_that_a_blob_stands_for_survives_a_restart_and_can_be_appended
     assert (shared.status().offset, shared.status().total) == (12, 12)
     found = again(store)
     assert found.is_shared
-    write(found, 0, b"shared ")
+    for offset in (1, 11, 13):
+        with pytest.raises(OutOfRange):
+            write(found, offset, b"x")
+    write(found, 12)
     assert found.is_shared
     write(found, 12, b" and more")
     assert not found.is_shared
@@ -142,11 +145,19 @@ def test_an_ingest_that_a_blob_stands_for_survives_a_restart_and_can_be_appended
         assert file.read() == b"shared bytes"
 
 
-def test_a_blob_that_is_gone_is_told(store: BlobStore) -> None:
-    shared = begin(Ingests(store), shared=digest_of(b"nowhere"))
+def test_a_blob_that_is_gone_is_told_and_its_bytes_can_be_written_instead(store: BlobStore) -> None:
+    ingests = Ingests(store)
+    write(blob := begin(ingests, "blob"), 0, b"shared bytes")
+    digest = finish(ingests, blob).record.committed
+    shared = begin(ingests, shared=digest)
+    store.unlink(digest)
     with pytest.raises(FailedPrecondition) as raised:
-        write(shared, 0, b"x")
+        write(shared, 12, b"x")
     assert raised.value.details["reason"] == "shared"
+    write(shared, 0, b"other")
+    assert shared.digest() == digest_of(b"other")
+    shared.close()
+    assert again(store).status().offset == 5
 
 
 def test_short_writes_stay_in_the_loop_and_long_ones_do_not(store: BlobStore) -> None:

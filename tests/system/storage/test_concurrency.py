@@ -1,0 +1,165 @@
+"""Many at once: writes in a row, commits and deletions of one digest, and kills under load."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import itertools
+import os
+import random
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.storage import Storage
+from tests.support.wait import until
+from wharfie import AlreadyExists, AsyncClient, NotFound
+
+MIB = 1 << 20
+WORKERS = ("content", "snapshot", "metadata", "router")
+
+
+def digest_of(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def with_clients(daemon: Storage, *namespaces: str, work: Callable[[list[AsyncClient]], Awaitable[None]]) -> None:
+    """Run a coroutine over clients of these namespaces."""
+
+    async def run() -> None:
+        clients = [AsyncClient(daemon.address, namespace=name, timeout_s=30.0) for name in namespaces]
+        try:
+            for client in clients:
+                await client.connect()
+            await work(clients)
+        finally:
+            for client in clients:
+                await client.close()
+
+    asyncio.run(run())
+
+
+def on_disk(daemon: Storage) -> set[str]:
+    return {f"sha256:{path.name}" for path in Path(daemon.root).glob("content/blobs/sha256/*")}
+
+
+def test_writes_that_do_not_wait_for_one_another_stay_in_order(daemon: Storage) -> None:
+    data = os.urandom(6 * MIB)
+    # Short ones are done in the loop, long ones in the thread pool: none may overtake another.
+    bounds = [0]
+    for number in range(1000):
+        if bounds[-1] >= len(data):
+            break
+        bounds.append(min(len(data), bounds[-1] + (1000 if number % 2 else 300_000)))
+
+    async def work(clients: list[AsyncClient]) -> None:
+        content = clients[0].content
+        pieces = itertools.pairwise(bounds)
+        statuses = await asyncio.gather(
+            *(content.write("ref", data[first:last], offset=first) for first, last in pieces)
+        )
+        assert [status.offset for status in statuses] == bounds[1:]
+        await content.commit("ref", size=len(data), expected=digest_of(data))
+        assert await content.read(digest_of(data)) == data
+
+    with_clients(daemon, "in-a-row", work=work)
+
+
+def test_a_digest_that_comes_and_goes_in_many_namespaces_is_there_while_it_is_named(daemon: Storage) -> None:
+    data = os.urandom(50_000)
+    digest = digest_of(data)
+    names = [f"comes-and-goes-{number}" for number in range(4)]
+
+    async def work(clients: list[AsyncClient]) -> None:
+        busy = True
+
+        async def come_and_go(client: AsyncClient, number: int) -> None:
+            for turn in range(25):
+                ref = f"{number}-{turn}"
+                with contextlib.suppress(AlreadyExists):
+                    await client.content.write(ref, data, expected=digest if turn % 2 else "")
+                    await client.content.commit(ref, expected=digest)
+                # Whatever the others do, what this namespace names is whole.
+                assert await client.content.read(digest) == data
+                await client.content.delete(digest)
+                with pytest.raises(NotFound):
+                    await client.content.read(digest)
+
+        async def kill() -> None:
+            chance = random.Random(7)
+            while busy:
+                await asyncio.sleep(chance.uniform(0.02, 0.1))
+                await asyncio.to_thread(daemon.kill, "content")
+
+        killer = asyncio.create_task(kill())
+        await asyncio.gather(*(come_and_go(client, number) for number, client in enumerate(clients)))
+        busy = False
+        await killer
+
+    with_clients(daemon, *names, work=work)
+    with daemon.connect(namespace=names[0]) as client:
+        assert client.content.list() == []
+        # What a deletion had to leave for a commit that was interrupted goes with the next one at the latest.
+        client.content.ingest(data)
+        client.content.delete(digest)
+    until(lambda: digest not in on_disk(daemon), deadline_s=90)
+
+
+def test_no_request_fails_while_every_process_is_killed_under_load(daemon: Storage) -> None:
+    names = [f"load-{number}" for number in range(6)]
+    chance = random.Random(11)
+
+    async def work(clients: list[AsyncClient]) -> None:
+        busy = True
+        kills = 0
+
+        async def load(client: AsyncClient) -> None:
+            for turn in range(20):
+                data = os.urandom(chance.choice((10, 10_000, 400_000)))
+                digest = digest_of(data)
+                ref, half = f"ref-{turn}", len(data) // 2
+                await client.content.write(ref, data[:half], total=len(data), expected=digest)
+                await client.content.write(ref, data[half:], offset=half)
+                assert (await client.content.commit(ref, expected=digest)).digest == digest
+                assert await client.content.read(digest) == data
+                key, name = f"active-{turn}", f"layer-{turn}"
+                parent = f"layer-{turn - 1}" if turn else ""
+                mounts = await client.snapshots.prepare(key, parent)
+                assert await client.snapshots.mounts(key) == mounts
+                await client.snapshots.commit(name, key)
+                await client.snapshots.view(f"look-{turn}", name)
+                await client.snapshots.remove(f"look-{turn}")
+                if turn % 3 == 2:
+                    await client.content.delete(digest)
+
+        async def kill() -> None:
+            nonlocal kills
+            while busy:
+                await asyncio.sleep(chance.uniform(0.02, 0.12))
+                pid = await asyncio.to_thread(daemon.pid, chance.choice(WORKERS))
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    kills += 1
+
+        killer = asyncio.create_task(kill())
+        await asyncio.gather(*(load(client) for client in clients))
+        busy = False
+        await killer
+        assert kills > 10
+        for client in clients:
+            assert len(await client.content.list()) == 14
+            assert await client.content.statuses() == []
+            snapshots = await client.snapshots.list()
+            assert [info.name for info in snapshots] == sorted(f"layer-{turn}" for turn in range(20))
+
+    with_clients(daemon, *names, work=work)
+
+    def tidy() -> bool:
+        directories = os.listdir(f"{daemon.root}/snapshots/overlayfs")
+        return len(directories) == 20 * len(names)
+
+    daemon.kill("snapshot")  # whose next start puts away what the others could not
+    until(tidy)
