@@ -129,11 +129,14 @@ def _next_header(stream: ByteStream) -> tuple[bytes, Header] | None:
 def _next_entry(stream: ByteStream) -> Entry | None:
     extensions: _Extensions | None = None
     for _ in range(_MAX_META_HEADERS):
+        offset = stream.offset
         found = _next_header(stream)
         if found is None:
-            if extensions is not None:
+            if extensions is None:
+                return None
+            if stream.offset > offset:
                 raise HeaderError("an extended header is followed by no entry")
-            return None
+            raise UnpackError(Code.DATA_LOSS, "layer archive ends behind an extended header", {"offset": offset})
         block, head = found
         if head.typeflag in _ENTRIES:
             return _entry(block, head, extensions, stream)

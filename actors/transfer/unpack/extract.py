@@ -96,7 +96,7 @@ class Extractor:
         else:
             self._node(entry, directory, base)
         if self._has_memory:
-            self._deleter.made(self._directories.make(parent), base)
+            self._deleter.made(names.join(self._directories.make(parent).path, base))
 
     def finish(self) -> list[bytes]:
         """Set the times of directories and return the implicit ones. The last call."""
@@ -109,11 +109,14 @@ class Extractor:
 
     def _whiteout(self, parent: bytes, base: bytes, path: bytes) -> None:
         self._directories.trim()
-        if base == whiteouts.OPAQUE:
-            self._deleter.hide_all(self._directories.make(parent))
+        name = b"" if base == whiteouts.OPAQUE else whiteouts.hidden_name(base, path)
+        directory = self._directories.make(parent)
+        # A directory with a whiteout in it is one that this layer has, even if it has nothing else there.
+        self._deleter.made(directory.path)
+        if name:
+            self._deleter.hide(directory, name)
         else:
-            name = whiteouts.hidden_name(base, path)
-            self._deleter.hide(self._directories.make(parent), name)
+            self._deleter.hide_all(directory)
 
     def _file(self, entry: Entry, directory: Directory, base: bytes, stream: ByteStream) -> None:
         if entry.real_size > self._bounds.file_bytes:
@@ -160,7 +163,8 @@ class Extractor:
             status = os.stat(base, dir_fd=directory.fd, follow_symlinks=False)
             is_new = not stat.S_ISDIR(status.st_mode)
             if is_new:
-                is_opaque = self._deleter.replaces_whiteout(directory, base)
+                # What stood here, a whiteout or a file, hid what is below; so does the directory.
+                is_opaque = self._deleter.leaves_marks
                 directory = self._make_room(directory, base)
                 os.mkdir(base, entry.mode, dir_fd=directory.fd)
         path = names.join(directory.path, base)

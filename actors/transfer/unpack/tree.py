@@ -24,12 +24,8 @@ def remove(base: bytes, *, dir_fd: int) -> None:
         return
     except FileNotFoundError:
         return
-    except (IsADirectoryError, PermissionError):
-        # EPERM is POSIX's word for EISDIR here; a real one comes back from the rest.
+    except IsADirectoryError:
         pass
-    with contextlib.suppress(OSError):
-        os.rmdir(base, dir_fd=dir_fd)
-        return
     top = os.open(base, _OPEN, dir_fd=dir_fd)
     try:
         _empty(top)

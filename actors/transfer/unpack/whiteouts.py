@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import stat
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from actors.transfer.unpack import names, tree, xattrs
-from actors.transfer.unpack.directories import Directories, Directory, is_whiteout
+from actors.transfer.unpack.directories import Directories, Directory
 from actors.transfer.unpack.errors import UnpackError, shown
 from actors.transfer.unpack.removed import Removals
 from wharfie.errors import Code
@@ -41,6 +42,9 @@ def hidden_name(base: bytes, path: bytes) -> bytes:
 class Deleter(ABC):
     """Carries whiteouts out, one of two ways."""
 
+    leaves_marks: ClassVar[bool]
+    """The layers below are not here, so what hides them is marked: a directory may have to be opaque."""
+
     @abstractmethod
     def hide(self, directory: Directory, name: bytes) -> None:
         """Hide what the layers below have at `name`. Idempotent."""
@@ -50,16 +54,14 @@ class Deleter(ABC):
         """Hide what the layers below have in `directory`. Idempotent."""
 
     @abstractmethod
-    def made(self, directory: Directory, name: bytes) -> None:
-        """Be told that this layer made or changed `name`."""
-
-    @abstractmethod
-    def replaces_whiteout(self, directory: Directory, name: bytes) -> bool:
-        """Say whether a mark of ours stands at `name`: a directory made in its place has to be opaque."""
+    def made(self, path: bytes) -> None:
+        """Be told that this layer made or changed what is at this real path."""
 
 
 class OverlayDeleter(Deleter):
     """Leaves the marks of overlayfs in an upper directory, which holds this layer alone."""
+
+    leaves_marks = True
 
     def __init__(self, directories: Directories, *, opaque_xattr: str) -> None:
         self._directories = directories
@@ -78,30 +80,25 @@ class OverlayDeleter(Deleter):
     def hide_all(self, directory: Directory) -> None:
         os.setxattr(xattrs.path_of(directory.fd), self._opaque_xattr, b"y")
 
-    def made(self, directory: Directory, name: bytes) -> None:
+    def made(self, path: bytes) -> None:
         """Nothing to remember: all that is here is this layer's."""
-
-    def replaces_whiteout(self, directory: Directory, name: bytes) -> bool:
-        return is_whiteout(os.stat(name, dir_fd=directory.fd, follow_symlinks=False))
 
 
 class PlainDeleter(Deleter):
     """Deletes from a directory that holds the layers below, and remembers what is this layer's."""
+
+    leaves_marks = False
 
     def __init__(self, directories: Directories, removals: Removals) -> None:
         self._directories = directories
         self._removals = removals
         self._own: set[bytes] = set()
 
-    def made(self, directory: Directory, name: bytes) -> None:
-        for path in names.ancestors(names.join(directory.path, name)):
-            if path in self._own:
+    def made(self, path: bytes) -> None:
+        for own in names.ancestors(path):
+            if own in self._own:
                 break
-            self._own.add(path)
-
-    def replaces_whiteout(self, directory: Directory, name: bytes) -> bool:  # noqa: ARG002
-        # A deletion leaves no mark, and a directory in the place of what was deleted is a new one anyway.
-        return False
+            self._own.add(own)
 
     def hide(self, directory: Directory, name: bytes) -> None:
         path = names.join(directory.path, name)
