@@ -38,8 +38,7 @@ def set_name(name: str) -> None:
 
     Cut to `NAME_SIZE` bytes.
     """
-    buffer = ctypes.create_string_buffer(name.encode()[:NAME_SIZE])
-    check(_prctl(PR_SET_NAME, ctypes.addressof(buffer), 0, 0, 0))
+    check(_prctl(PR_SET_NAME, name.encode()[:NAME_SIZE], 0, 0, 0))
 
 
 def set_title(title: str) -> None:

@@ -33,9 +33,13 @@ MAX_PATH = 107
 
 _INLINE = b"\0"
 _MEMFD = b"\1"
-_FLAGS = socket.MSG_CMSG_CLOEXEC
+# Plain integers: arithmetic on `socket`'s enum members takes microseconds and memory at each message.
+_CLOEXEC = int(socket.MSG_CMSG_CLOEXEC)
+_NOSIGNAL = int(socket.MSG_NOSIGNAL)
+_TRUNCATED = int(socket.MSG_TRUNC) | int(socket.MSG_CTRUNC)
 _ANCILLARY = socket.CMSG_SPACE((MAX_FDS + 1) * 4)
-_RIGHTS = (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+_RIGHTS = (int(socket.SOL_SOCKET), int(socket.SCM_RIGHTS))
+_PEERCRED = (int(socket.SOL_SOCKET), int(socket.SO_PEERCRED))
 _UCRED = struct.Struct("3i")
 _TIMEVAL = struct.Struct("ll")
 
@@ -107,7 +111,7 @@ def connect(path: str, *, timeout_s: float) -> socket.socket:
 
 def credentials(sock: socket.socket) -> PeerCredentials:
     """Return the peer's process id, user id and group id."""
-    return PeerCredentials(*_UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)))
+    return PeerCredentials(*_UCRED.unpack(sock.getsockopt(*_PEERCRED, _UCRED.size)))
 
 
 def send(sock: socket.socket, message: bytes, fds: Sequence[int] = ()) -> None:
@@ -118,7 +122,7 @@ def send(sock: socket.socket, message: bytes, fds: Sequence[int] = ()) -> None:
     """
     if len(message) <= MAX_INLINE:
         if not fds:
-            sock.send(_INLINE + message, socket.MSG_NOSIGNAL)
+            sock.send(_INLINE + message, _NOSIGNAL)
         else:
             _send_with(sock, (_INLINE, message), fds)
         return
@@ -132,7 +136,7 @@ def send(sock: socket.socket, message: bytes, fds: Sequence[int] = ()) -> None:
 def _send_with(sock: socket.socket, parts: Sequence[bytes], fds: Sequence[int]) -> None:
     if len(fds) > MAX_FDS + (parts[0] == _MEMFD):
         raise ValueError(f"{len(fds)} descriptors in one message, at most {MAX_FDS} are possible")
-    sock.sendmsg(parts, [(*_RIGHTS, array.array("i", fds))], socket.MSG_NOSIGNAL)
+    sock.sendmsg(parts, [(*_RIGHTS, array.array("i", fds))], _NOSIGNAL)
 
 
 def recv(sock: socket.socket, *, max_size: int = MAX_MESSAGE) -> tuple[bytes, list[int]]:
@@ -141,15 +145,15 @@ def recv(sock: socket.socket, *, max_size: int = MAX_MESSAGE) -> tuple[bytes, li
     Raises `EOFError` at the end of the stream, `BlockingIOError` when a non-blocking socket has nothing, and
     `ValueError` for a packet that `send` would not make; its descriptors are closed then.
     """
-    packet, ancillary, flags, _ = sock.recvmsg(MAX_INLINE + 1, _ANCILLARY, _FLAGS)
-    if not ancillary and not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) and packet[:1] == _INLINE:
+    packet, ancillary, flags, _ = sock.recvmsg(MAX_INLINE + 1, _ANCILLARY, _CLOEXEC)
+    if not ancillary and not flags & _TRUNCATED and packet[:1] == _INLINE:
         return packet[1:], []
     fds: list[int] = []
     for level, kind, data in ancillary:
         if (level, kind) == _RIGHTS:
             fds.extend(array.array("i", data[: len(data) & ~3]))
     try:
-        message = _message(packet, fds, truncated=bool(flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC)), limit=max_size)
+        message = _message(packet, fds, truncated=bool(flags & _TRUNCATED), limit=max_size)
     except BaseException:
         for fd in fds:
             os.close(fd)
