@@ -363,7 +363,8 @@ class Worker:
     def _join(self, key: str, route: int) -> bool:
         """A copy of a request that is being worked on waits for it; one that was answered gets the same answer."""
         running = self._by_key.get(key)
-        if running is not None:
+        # One that nobody waits for any more is being cancelled: its answer is no answer to a copy.
+        if running is not None and running.routes:
             running.routes.append(route)
             self._running[route] = running
             return True
@@ -393,8 +394,8 @@ class Worker:
             frames = self._error(0, coded)
             if not coded.retryable:
                 self._remember(call.key, frames)
-        if call.key:
-            self._by_key.pop(call.key, None)
+        if call.key and self._by_key.get(call.key) is running:
+            del self._by_key[call.key]
         for route in running.routes:
             self._running.pop(route, None)
             frames = list(frames)

@@ -184,7 +184,8 @@ class Importer:
                 ),
                 internal.Ingested,
                 namespace=call.namespace,
-                key=steps.key(f"blob/{blob.digest}"),
+                # Not the key of an earlier incarnation: who joined its request would get the failure of its path.
+                key=f"{steps.key('blob')}/{blob.digest}/{path}",
                 timeout_s=None,
             )
 
