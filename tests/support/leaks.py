@@ -105,10 +105,10 @@ def leaked(before: Snapshot, *, inside: bool = True, grace_s: float = GRACE_S) -
     if not (sentences := _difference(before, inside=inside)):
         return []
     gc.collect()
-    _stop_zero_copy()
 
     def clean() -> bool:
         nonlocal sentences
+        _stop_zero_copy()
         sentences = _difference(before, inside=inside)
         return not sentences
 
@@ -141,7 +141,9 @@ def _stop_zero_copy() -> None:
     if "zmq" in sys.modules:
         from zmq.utils import garbage
 
-        garbage.gc.stop()
+        # With references it is still needed; they go when the messages have been sent.
+        if not garbage.gc.refs:
+            garbage.gc.stop()
 
 
 def _orphans(before: dict[tuple[int, int], Process], now: dict[tuple[int, int], Process]) -> Iterator[Process]:
