@@ -7,7 +7,6 @@ read.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import os
@@ -21,6 +20,7 @@ _IN_MODIFY = 0x2
 _IN_CLOEXEC = os.O_CLOEXEC
 _IN_NONBLOCK = os.O_NONBLOCK
 _INOTIFY_BUFFER_SIZE = 4096
+_FILE_SIZE = 4096
 
 _inotify_add_watch = libc.inotify_add_watch
 _inotify_add_watch.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32)
@@ -36,6 +36,23 @@ def parse_count(text: str, key: str = "oom_kill") -> int:
         if name == key:
             return int(value)
     return 0
+
+
+# Not `open`: every shim does this, and the machinery of file objects costs it memory that it would otherwise share.
+def _read(path: str) -> str:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, _FILE_SIZE).decode()
+    finally:
+        os.close(fd)
+
+
+def _write(path: str, data: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, data)
+    finally:
+        os.close(fd)
 
 
 class OomWatch:
@@ -87,8 +104,7 @@ class OomWatch:
         try:
             fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             try:
-                with open(directory + "/cgroup.event_control", "w", encoding="ascii") as file:
-                    file.write(f"{fd} {control}")
+                _write(directory + "/cgroup.event_control", b"%d %d" % (fd, control))
             except BaseException:
                 os.close(fd)
                 raise
@@ -106,12 +122,13 @@ class OomWatch:
         After the group's removal: the last count that was read. Never blocks.
         """
         # Drained before the count is read: what happens after that makes the descriptor readable again.
-        with contextlib.suppress(BlockingIOError):
+        try:
             while os.read(self._fd, _INOTIFY_BUFFER_SIZE):
                 pass
+        except BlockingIOError:
+            pass
         try:
-            with open(self._path, encoding="ascii") as file:
-                self._count = parse_count(file.read(), self._key)
+            self._count = parse_count(_read(self._path), self._key)
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENODEV):
                 raise
