@@ -116,12 +116,17 @@ class Flights:
 
     Invariants: a flight is in `by_number`, in its peer's `flights` and in its owner's `flights` or `waiting`, or in
     none of them; a peer's id is in flight at most once.
+
+    Args:
+        owners: the workers.
+        first: numbers rise from here. No two routers may give one number: a worker's answer to the flight of a router
+            that died comes to the next one, which has to know that it is not its own.
     """
 
-    def __init__(self, owners: Iterable[str]) -> None:
+    def __init__(self, owners: Iterable[str], *, first: int = 0) -> None:
         self.by_number: dict[int, Flight] = {}
         self.owners = {name: Owner() for name in owners}
-        self._next = 0
+        self._next = first
         self.nearest_deadline_ns = 0
 
     def open(

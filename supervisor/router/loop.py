@@ -59,7 +59,8 @@ class Router:
         self._limits = door.limits_of(settings)
         self._sockets = Sockets(settings, backend=paths.backend_socket)
         self._audit = Audit(f"{paths.root}/audit.log")
-        self._flights = Flights(WORKERS)
+        # Nanoseconds pass faster than requests come: the numbers of two routers never meet.
+        self._flights = Flights(WORKERS, first=time.monotonic_ns())
         self._peers: dict[tuple[str, bytes], Peer] = {}
         self._epoch = f"{os.getpid():x}-{time.time_ns():x}"
         self._hello = [MAGIC, protocol.encode(Header(kind="hello", epoch=self._epoch)), b"\x80"]
