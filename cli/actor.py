@@ -10,9 +10,9 @@ import click
 from cli import complete
 from cli.duration import spoken as spoken_time
 from cli.duration import timestamp
+from cli.each import do
 from cli.group import Noun, command
-from cli.lifecycle import done
-from cli.output import fields, plain, print_json, print_lines, print_table
+from cli.output import fields, json_text, plain, print_json, print_lines, print_table
 from cli.settings import Settings, pass_settings
 from cli.size import spoken
 
@@ -145,7 +145,7 @@ def inspection_text(found: Inspection) -> str:
             ("Ready within", f"{found.ready_timeout_s:g} s" if found.ready_timeout_s else "-"),
             ("Heartbeat", beat),
             ("Last exit", who.last_exit or "-"),
-            *((f"Said {key}", value) for key, value in sorted(found.info.items())),
+            *((f"Said {key}", json_text(value, indent=False)) for key, value in sorted(found.info.items())),
         )
     )
     for child in found.children:
@@ -170,14 +170,15 @@ def crash_text(report: CrashReport) -> str:
     return text + "".join(f"  {line}\n" for line in report.stack.splitlines())
 
 
-def _each(settings: Settings, names: tuple[str, ...], act: Callable[[Supervisor, str], object]) -> None:
-    """Do something to each actor by name, or to none when a name is wrong."""
+def _each(settings: Settings, names: tuple[str, ...], act: Callable[[Supervisor, str], object]) -> int:
+    """Do something to each actor by name."""
     supervisor = settings.client().supervisor
-    for name in names:
-        supervisor.get(name)
-    for name in names:
+
+    def one(name: str) -> str:
         act(supervisor, name)
-    done(settings, names, "name")
+        return name
+
+    return do(settings, names, one, "name")
 
 
 @command(
@@ -188,9 +189,9 @@ def _each(settings: Settings, names: tuple[str, ...], act: Callable[[Supervisor,
 )
 @names_argument
 @pass_settings
-def restart(settings: Settings, /, names: tuple[str, ...]) -> None:
+def restart(settings: Settings, /, names: tuple[str, ...]) -> int:
     """Stop actors in order and start them anew; requests wait meanwhile."""
-    _each(settings, names, lambda supervisor, name: supervisor.restart(name))
+    return _each(settings, names, lambda supervisor, name: supervisor.restart(name))
 
 
 @command(
@@ -201,9 +202,9 @@ def restart(settings: Settings, /, names: tuple[str, ...]) -> None:
 )
 @names_argument
 @pass_settings
-def stop(settings: Settings, /, names: tuple[str, ...]) -> None:
+def stop(settings: Settings, /, names: tuple[str, ...]) -> int:
     """Stop actors until they are started again; requests for them wait."""
-    _each(settings, names, lambda supervisor, name: supervisor.stop(name))
+    return _each(settings, names, lambda supervisor, name: supervisor.stop(name))
 
 
 @command(
@@ -214,9 +215,9 @@ def stop(settings: Settings, /, names: tuple[str, ...]) -> None:
 )
 @names_argument
 @pass_settings
-def start(settings: Settings, /, names: tuple[str, ...]) -> None:
+def start(settings: Settings, /, names: tuple[str, ...]) -> int:
     """Start actors that were stopped or have failed."""
-    _each(settings, names, lambda supervisor, name: supervisor.start(name))
+    return _each(settings, names, lambda supervisor, name: supervisor.start(name))
 
 
 @command(

@@ -8,9 +8,10 @@ import click
 
 from cli import complete
 from cli.duration import timestamp
+from cli.each import do
 from cli.group import Noun, command
 from cli.labels import label_mask, parse_labels
-from cli.lifecycle import containers_argument, done, kill, start, stop, wait
+from cli.lifecycle import containers_argument, kill, start, stop, wait
 from cli.output import labels_text, plain, print_json, print_lines, print_table
 from cli.resolve import container as resolve
 from cli.settings import Settings, pass_settings
@@ -114,13 +115,13 @@ def inspect(settings: Settings, /, containers: tuple[str, ...]) -> None:
 @click.option("--keep-snapshot", is_flag=True, help="Keep the container's file system.")
 @containers_argument
 @pass_settings
-def rm(settings: Settings, /, containers: tuple[str, ...], *, force: bool, keep_snapshot: bool) -> None:
+def rm(settings: Settings, /, containers: tuple[str, ...], *, force: bool, keep_snapshot: bool) -> int:
     """Remove containers with their tasks and snapshots."""
     from wharfie import errors
 
     client = settings.client()
-    removed: list[str] = []
-    for name in containers:
+
+    def remove(name: str) -> str | None:
         try:
             found = resolve(client, name)
             if keep_snapshot:
@@ -134,9 +135,10 @@ def rm(settings: Settings, /, containers: tuple[str, ...], *, force: bool, keep_
         except errors.NotFound:
             if not force:
                 raise
-            continue
-        removed.append(found.id)
-    done(settings, removed)
+            return None
+        return found.id
+
+    return do(settings, containers, remove)
 
 
 @command(

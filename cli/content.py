@@ -10,9 +10,9 @@ import click
 
 from cli import complete
 from cli.duration import ago
+from cli.each import do
 from cli.group import Noun, command
 from cli.labels import label_mask, parse_labels
-from cli.lifecycle import done
 from cli.output import labels_text, plain, print_json, print_lines, print_table
 from cli.settings import Settings, pass_settings
 from cli.size import spoken
@@ -174,12 +174,15 @@ def active(settings: Settings, /, filters: Sequence[str]) -> None:
 )
 @click.argument("refs", nargs=-1, required=True, metavar="REF...")
 @pass_settings
-def abort(settings: Settings, /, refs: tuple[str, ...]) -> None:
+def abort(settings: Settings, /, refs: tuple[str, ...]) -> int:
     """Drop ingests and their bytes."""
     client = settings.client()
-    for ref in refs:
+
+    def remove(ref: str) -> str:
         client.content.abort(ref)
-    done(settings, refs, "ref")
+        return ref
+
+    return do(settings, refs, remove, "ref")
 
 
 @command(
@@ -190,12 +193,15 @@ def abort(settings: Settings, /, refs: tuple[str, ...]) -> None:
 )
 @digests_argument
 @pass_settings
-def rm(settings: Settings, /, digests: tuple[str, ...]) -> None:
+def rm(settings: Settings, /, digests: tuple[str, ...]) -> int:
     """Make this namespace forget blobs; the bytes go when no namespace names them."""
     client = settings.client()
-    for digest in digests:
+
+    def remove(digest: str) -> str:
         client.content.delete(digest)
-    done(settings, digests, "digest")
+        return digest
+
+    return do(settings, digests, remove, "digest")
 
 
 @command(

@@ -145,6 +145,7 @@ def follow(create: Callable[[Stdio], Task], *, interactive: bool, on_start: Call
     ) as streams:
         task = create(streams.stdio)
         made.append(task)
+        streams.attached()
         task.start()
         if on_start is not None:
             on_start()

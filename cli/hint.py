@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 _BY_REASON = {
     "no_daemon": "'wharfied' as root starts one, 'wharfied service install' has systemd do it at every boot",
-    "socket_denied": "the socket belongs to root and its group: use sudo, or join the group that the daemon's configuration names",
+    "socket_denied": "the socket belongs to root and its group: use sudo, or join the group of its configuration",
     "executable_not_found": "the program is not in the image or not in its PATH; 'wharfie inspect IMAGE' shows both",
     "not_executable": "the file is there but cannot be run: look at its mode, its interpreter and its architecture",
     "ambiguous": "give more of the id, or all of it",

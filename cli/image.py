@@ -9,10 +9,10 @@ import click
 
 from cli import complete
 from cli.duration import ago
+from cli.each import do, done
 from cli.group import Noun, command
 from cli.inspect import of_image
 from cli.labels import label_mask, parse_labels
-from cli.lifecycle import done
 from cli.load import load
 from cli.output import plain, print_json, print_lines, print_table, short_id
 from cli.resolve import with_image
@@ -132,7 +132,7 @@ def tag(settings: Settings, /, source: str, names: tuple[str, ...], *, no_force:
 @click.option("-f", "--force", is_flag=True, help="A missing one is no error.")
 @click.argument("names", nargs=-1, required=True, metavar="IMAGE...", shell_complete=complete.images)
 @pass_settings
-def rm(settings: Settings, /, names: tuple[str, ...], *, force: bool) -> None:
+def rm(settings: Settings, /, names: tuple[str, ...], *, force: bool) -> int:
     """Remove names of images.
 
     The content goes when nothing needs it any more; containers made from the image are not touched.
@@ -140,14 +140,16 @@ def rm(settings: Settings, /, names: tuple[str, ...], *, force: bool) -> None:
     from wharfie import errors
 
     client = settings.client()
-    removed: list[str] = []
-    for name in names:
+
+    def remove(name: str) -> str | None:
         try:
-            removed.append(with_image(client, name, client.images.delete)[0])
+            return with_image(client, name, client.images.delete)[0]
         except errors.NotFound:
             if not force:
                 raise
-    done(settings, removed, "name")
+            return None
+
+    return do(settings, names, remove, "name")
 
 
 @command(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import complete
+from cli.each import do, each
 from cli.group import command, seconds
 from cli.output import print_json, print_lines
 from cli.resolve import container as resolve
@@ -15,8 +16,6 @@ from cli.settings import Settings, pass_settings
 from cli.spec import LOG_LABEL, LOG_URI, STOP_SIGNAL_LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from wharfie._sync.client import Client
     from wharfie._sync.containers import Container
 
@@ -47,14 +46,6 @@ def send(client: Client, container: Container, signal: str, *, all_: bool = Fals
     return True
 
 
-def done(settings: Settings, names: Sequence[str], key: str = "id") -> None:
-    """Print what was dealt with: one name a line, or a list of objects."""
-    if settings.json:
-        print_json([{key: name} for name in names])
-    else:
-        print_lines(names)
-
-
 @command(
     "stop",
     examples="""
@@ -73,20 +64,29 @@ def done(settings: Settings, names: Sequence[str], key: str = "id") -> None:
 )
 @containers_argument
 @pass_settings
-def stop(settings: Settings, /, containers: tuple[str, ...], *, grace_s: float) -> None:
+def stop(settings: Settings, /, containers: tuple[str, ...], *, grace_s: float) -> int:
     """Stop containers: their stop signal, then SIGKILL.
 
     The signal is the image's stop signal, else SIGTERM. All of them are asked at once; one that has ended is no error.
     """
     client = settings.client()
-    found = [resolve(client, name) for name in containers]
-    running = [container for container in found if send(client, container, stop_signal(container))]
+    running: dict[str, Container] = {}
+
+    def ask(name: str) -> str:
+        container = resolve(client, name)
+        if send(client, container, stop_signal(container)):
+            running[container.id] = container
+        return container.id
+
+    def see_to(id_: str) -> str:
+        if id_ in running and not _ended(client, running[id_], deadline_s - time.monotonic()):
+            send(client, running[id_], "SIGKILL", all_=True)
+            client.tasks.wait(id_, timeout_s=_KILLED_WITHIN_S)
+        return id_
+
+    asked, code = each(containers, ask)
     deadline_s = time.monotonic() + grace_s
-    for container in running:
-        if not _ended(client, container, deadline_s - time.monotonic()):
-            send(client, container, "SIGKILL", all_=True)
-            client.tasks.wait(container.id, timeout_s=_KILLED_WITHIN_S)
-    done(settings, [container.id for container in found])
+    return do(settings, asked, see_to) or code
 
 
 def _ended(client: Client, container: Container, within_s: float) -> bool:
@@ -124,14 +124,18 @@ def start(settings: Settings, /, containers: tuple[str, ...], *, attach: bool, i
     if interactive and not attach:
         raise click.UsageError("--interactive needs --attach")
     client = settings.client()
-    found = [resolve(client, name) for name in containers]
-    for container in found:
+    if attach:
+        container = resolve(client, containers[0])
         _clear(client, container)
-        if attach:
-            return _attach(client, container, interactive=interactive)
+        return _attach(client, container, interactive=interactive)
+
+    def begin(name: str) -> str:
+        container = resolve(client, name)
+        _clear(client, container)
         _start(container)
-    done(settings, [container.id for container in found])
-    return 0
+        return container.id
+
+    return do(settings, containers, begin)
 
 
 def _start(container: Container) -> None:
@@ -189,15 +193,19 @@ def _attach(client: Client, container: Container, *, interactive: bool) -> int:
 @click.option("-s", "--signal", default="SIGKILL", metavar="SIGNAL", help="Name or number.  [default: SIGKILL]")
 @containers_argument
 @pass_settings
-def kill(settings: Settings, /, containers: tuple[str, ...], *, signal: str) -> None:
+def kill(settings: Settings, /, containers: tuple[str, ...], *, signal: str) -> int:
     """Send containers a signal, SIGKILL by default.
 
     One that does not run is an error.
     """
     client = settings.client()
-    for container in (found := [resolve(client, name) for name in containers]):
+
+    def hit(name: str) -> str:
+        container = resolve(client, name)
         client.tasks.kill(container.id, signal)
-    done(settings, [container.id for container in found])
+        return container.id
+
+    return do(settings, containers, hit)
 
 
 @command(

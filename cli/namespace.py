@@ -8,9 +8,9 @@ import click
 
 from cli import complete
 from cli.duration import timestamp
+from cli.each import do, done
 from cli.group import Noun, command
 from cli.labels import label_mask, parse_labels
-from cli.lifecycle import done
 from cli.output import labels_text, plain, print_json, print_lines, print_table
 from cli.settings import Settings, pass_settings
 
@@ -112,12 +112,15 @@ def label(settings: Settings, /, name: str, labels: tuple[str, ...]) -> None:
 )
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete.namespaces)
 @pass_settings
-def rm(settings: Settings, /, names: tuple[str, ...]) -> None:
+def rm(settings: Settings, /, names: tuple[str, ...]) -> int:
     """Remove empty namespaces."""
     client = settings.client()
-    for name in names:
+
+    def remove(name: str) -> str:
         client.namespaces.delete(name)
-    done(settings, names, "name")
+        return name
+
+    return do(settings, names, remove, "name")
 
 
 for _verb in (ls, create, inspect, label, rm):

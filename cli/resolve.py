@@ -73,8 +73,9 @@ def with_image(client: Client, text: str, action: Callable[[str], T]) -> tuple[s
     for name in image_names(text):
         try:
             return name, action(name)
-        except (errors.NotFound, errors.InvalidArgument):
-            if _is_here(client, name):
+        except (errors.NotFound, errors.InvalidArgument) as error:
+            # It may be something of the image that is not there, rather than its name.
+            if error.details.get("name") != name and _is_here(client, name):
                 raise
     raise errors.NotFound(
         f"image '{text}' not found in namespace '{client.namespace}'", details={"kind": "image", "name": text}

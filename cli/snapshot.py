@@ -8,9 +8,9 @@ import click
 
 from cli import complete
 from cli.duration import timestamp
+from cli.each import do, done
 from cli.group import Noun, command
 from cli.labels import label_mask, parse_labels
-from cli.lifecycle import done
 from cli.output import plain, print_json, print_lines, print_table
 from cli.settings import Settings, pass_settings
 from cli.size import spoken
@@ -218,12 +218,15 @@ def commit(settings: Settings, /, name: str, key: str, *, labels: tuple[str, ...
 @snapshotter_option
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...", shell_complete=complete.snapshots)
 @pass_settings
-def rm(settings: Settings, /, keys: tuple[str, ...], *, snapshotter: str) -> None:
+def rm(settings: Settings, /, keys: tuple[str, ...], *, snapshotter: str) -> int:
     """Remove snapshots that nothing stands on."""
     client = settings.client()
-    for key in keys:
+
+    def remove(key: str) -> str:
         client.snapshots.remove(key, snapshotter=snapshotter)
-    done(settings, keys, "key")
+        return key
+
+    return do(settings, keys, remove, "key")
 
 
 @command(

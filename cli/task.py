@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import complete
+from cli.each import do
 from cli.exec import execute
 from cli.group import Noun, command
-from cli.lifecycle import containers_argument, done, start, stop_signal, wait
+from cli.lifecycle import containers_argument, start, stop_signal, wait
 from cli.output import plain, print_json, print_lines, print_table
 from cli.resolve import container as resolve
 from cli.settings import Settings, pass_settings
@@ -81,12 +82,16 @@ def inspect(settings: Settings, /, containers: tuple[str, ...], *, exec_id: str)
 @click.option("--exec-id", default="", metavar="ID", help="This exec.")
 @containers_argument
 @pass_settings
-def kill(settings: Settings, /, containers: tuple[str, ...], *, signal: str, all_: bool, exec_id: str) -> None:
+def kill(settings: Settings, /, containers: tuple[str, ...], *, signal: str, all_: bool, exec_id: str) -> int:
     """Send tasks a signal, by default the one they stop with."""
     client = settings.client()
-    for container in (found := [resolve(client, name) for name in containers]):
+
+    def hit(name: str) -> str:
+        container = resolve(client, name)
         client.tasks.kill(container.id, signal or stop_signal(container), exec_id=exec_id, all=all_)
-    done(settings, [container.id for container in found])
+        return container.id
+
+    return do(settings, containers, hit)
 
 
 @command(
