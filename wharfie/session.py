@@ -139,6 +139,10 @@ class Session:
             return None
         return next((pending for pending in self._pending.values() if pending.frames is frames), None)
 
+    def ended(self) -> list[Pending]:
+        """The calls that have their answer and whose callers have not taken it yet."""
+        return [pending for pending in self._pending.values() if pending.done]
+
     def cancel(self, pending: Pending) -> Frames:
         """Take a call back; send what this returns."""
         self.close(pending)

@@ -201,6 +201,10 @@ class Channel:
             pending, resend = self._session.receive(receive(socket))
             if pending is not None:
                 _wake(pending)
+            else:
+                # A new router's greeting ends the streams that began with the one before it.
+                for ended in self._session.ended():
+                    _wake(ended)
             self._outbox.extend(resend)
         if self._session.epoch:
             self._greeted.set()
