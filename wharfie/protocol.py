@@ -7,6 +7,7 @@ no socket.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -143,6 +144,7 @@ def _sentence(error: BaseException) -> str:
 
 def too_deep(value: Any, limit: int = MAX_DEPTH) -> bool:
     """Whether maps, lists and structs nest deeper than `limit`; never recurses further than that."""
+    items: Iterable[Any]
     if type(value) is dict:
         items = value.values()
     elif type(value) is list:

@@ -22,7 +22,7 @@ def of(client: wharfie.Client) -> dict[str, list[str]]:
     }
 
 
-def on_disk(root: Path, state: Path) -> dict[str, list[str]]:
+def on_disk(root: Path, state: Path, *, namespace: str = "default") -> dict[str, list[str]]:
     """What lies in the directories and hangs in the kernel."""
     return {
         "bundles": sorted(
@@ -34,35 +34,35 @@ def on_disk(root: Path, state: Path) -> dict[str, list[str]]:
         "shim sockets": sorted(entry.name for entry in _entries(state / "s")),
         "runtime state": sorted(entry.name for namespace in _entries(state / "runc") for entry in _entries(namespace)),
         "mounts": sorted(entry.mountpoint for entry in mountinfo.beneath(mountinfo.read(), str(state))),
-        "cgroups": cgroups(),
+        "cgroups": cgroups(namespace),
         "snapshot directories": sorted(
             entry.name for entry in _entries(root / "snapshots" / "overlayfs") if entry.name.isdigit()
         ),
         "blob files": sorted(entry.name for entry in _entries(root / "content" / "blobs" / "sha256")),
-        "ingest directories": sorted(entry.name for entry in _entries(root / "content" / "ingest")),
+        "ingest directories": sorted(
+            # One without data only remembers the answer to a call, for who asks again; it goes by itself.
+            entry.name
+            for entry in _entries(root / "content" / "ingest")
+            if (entry / "data").exists()
+        ),
     }
 
 
-def nothing_on_disk(root: Path, state: Path, *, deadline_s: float = 15.0) -> None:
+def nothing_on_disk(root: Path, state: Path, *, namespace: str, deadline_s: float = 15.0) -> None:
     """Wait until nothing is left; fail with what is."""
     try:
-        until(lambda: not any(on_disk(root, state).values()), deadline_s=deadline_s)
+        until(lambda: not any(on_disk(root, state, namespace=namespace).values()), deadline_s=deadline_s)
     except AssertionError:
-        left = {kind: names for kind, names in on_disk(root, state).items() if names}
+        left = {kind: names for kind, names in on_disk(root, state, namespace=namespace).items() if names}
         raise AssertionError(f"left over: {left}") from None
 
 
-def cgroups() -> list[str]:
-    """Control groups of containers, in every hierarchy."""
-    found = []
-    for hierarchy in _entries(Path("/sys/fs/cgroup")):
-        for top in (hierarchy / "wharfie", hierarchy if hierarchy.name == "wharfie" else None):
-            if top is not None and top.is_dir():
-                for directory, names, _ in os.walk(top):
-                    found += [
-                        f"{directory}/{name}" for name in names if len(Path(directory, name).parts) - len(top.parts) > 1
-                    ]
-    return sorted(found)
+def cgroups(namespace: str) -> list[str]:
+    """Control groups of a namespace's containers, in every hierarchy (several daemons of a machine share them)."""
+    found: list[str] = []
+    for top in ("", *(entry.name for entry in _entries(Path("/sys/fs/cgroup")))):
+        found += map(str, _entries(Path("/sys/fs/cgroup", top, "wharfie", namespace)))
+    return sorted(path for path in found if os.path.isdir(path))
 
 
 def _entries(path: Path) -> list[Path]:

@@ -65,13 +65,19 @@ class Storage:
         return wharfie.connect(self.address, namespace=namespace, timeout_s=timeout_s)
 
     def pid(self, name: str) -> int:
-        """The process of a worker or the router."""
-        with self.connect() as client:
-            return next(actor.pid for actor in client.supervisor.list() if actor.name == name)
+        """The process of a worker or the router, once it runs."""
+
+        def running() -> int:
+            with self.connect() as client:
+                return next(actor.pid for actor in client.supervisor.list() if actor.name == name)
+
+        return until(running)
 
     def kill(self, name: str) -> None:
         """SIGKILL to a worker or the router; the supervisor starts it again."""
-        os.kill(self.pid(name), signal.SIGKILL)
+        pid = self.pid(name)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
     def kill_all(self) -> None:
         """SIGKILL to the supervisor, with which everything goes; wait until it has."""
@@ -164,7 +170,7 @@ def main() -> int:
         flags={"root": f"{directory}/root", "state": f"{directory}/state", **msgspec.json.decode(overrides)},
         environ={},
     ).settings
-    log_setup.configure("warn", "text")
+    log_setup.configure("info", "text")
     create_top_directories(Paths.of(settings))
     tree = roster.tree(settings, {"content": ("metadata",), "snapshot": ("metadata",)})
     tree = msgspec.structs.replace(

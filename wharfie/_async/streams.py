@@ -16,8 +16,9 @@ from wharfie.fifo import Fifos
 class Streams:
     """Connects a process's stdin, stdout and stderr with this program, from `async with` to its end.
 
-    Give `stdio` to `tasks.create` or `tasks.exec`; call `attached` when that has answered, await `drain` when the process
-    has ended. Stdin is sent from `attached` on: a FIFO that only we hold forgets what was written when we close it.
+    Give `stdio` to `tasks.create` or `tasks.exec`; call `attached` when that has answered, await `drain` when the
+    process has ended. Stdin is sent from `attached` on: a FIFO that only we hold forgets what was written when we
+    close it.
 
     Args:
         on_stdout: told each piece, on the loop.

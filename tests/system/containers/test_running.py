@@ -15,19 +15,20 @@ from tests.support.wait import until
 from wharfie.types.tasks import Status
 
 NAME = "busybox:latest"
+NAMESPACE = "running"
 
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Daemon]:
     with tempfile.TemporaryDirectory(prefix="run-", dir="/dev/shm") as directory, Daemon() as daemon:
-        with wharfie.connect(str(daemon.address)) as client:
+        with wharfie.connect(str(daemon.address), namespace=NAMESPACE) as client:
             client.images.import_(busybox.archive(f"{directory}/busybox.tar"))
         yield daemon
 
 
 @pytest.fixture
 def client(daemon: Daemon) -> Iterator[wharfie.Client]:
-    with wharfie.connect(str(daemon.address), timeout_s=30) as client:
+    with wharfie.connect(str(daemon.address), namespace=NAMESPACE, timeout_s=30) as client:
         yield client
         for container in client.containers.list():
             container.delete(force=True)
@@ -44,7 +45,7 @@ def test_run_leaves_nothing(daemon: Daemon, client: wharfie.Client) -> None:
     client.run(NAME, ["true"])
     assert inventory.of(client) == before
     kinds = ("bundles", "mounts", "cgroups", "shim sockets", "runtime state")
-    until(lambda: not any(inventory.on_disk(daemon.root, daemon.state)[kind] for kind in kinds))
+    until(lambda: not any(inventory.on_disk(daemon.root, daemon.state, namespace=NAMESPACE)[kind] for kind in kinds))
 
 
 def test_the_process_reads_what_the_caller_sends(client: wharfie.Client) -> None:
@@ -202,7 +203,7 @@ def test_the_asynchronous_client_runs_containers_at_once(daemon: Daemon) -> None
     import asyncio
 
     async def main() -> list[tuple[int, bytes]]:
-        async with wharfie.AsyncClient(str(daemon.address)) as client:
+        async with wharfie.AsyncClient(str(daemon.address), namespace=NAMESPACE) as client:
             done = await asyncio.gather(*(client.run(NAME, ["cat"], stdin=f"n{n}".encode()) for n in range(4)))
             return [(one.exit_code, one.stdout) for one in done]
 
@@ -210,7 +211,7 @@ def test_the_asynchronous_client_runs_containers_at_once(daemon: Daemon) -> None
 
 
 def test_a_client_that_dies_leaves_its_container_running(daemon: Daemon, client: wharfie.Client) -> None:
-    with wharfie.connect(str(daemon.address)) as brief:
+    with wharfie.connect(str(daemon.address), namespace=NAMESPACE) as brief:
         container = brief.containers.create(NAME, ["sleep", "600"], id="orphan")
         container.start()
     assert client.tasks.get("orphan").status == Status.RUNNING
