@@ -113,7 +113,14 @@ class Api:
         self.tasks.Delete(pb["tasks"].DeleteTaskRequest(container_id=id_), metadata=meta)  # type: ignore[attr-defined]
         self.containers.Delete(pb["containers"].DeleteContainerRequest(id=id_), metadata=meta)  # type: ignore[attr-defined]
         request = pb["snapshots"].RemoveSnapshotRequest(snapshotter="overlayfs", key=id_)
-        self.snapshots.Remove(request, metadata=meta)  # type: ignore[attr-defined]
+        import grpc
+
+        try:
+            self.snapshots.Remove(request, metadata=meta)  # type: ignore[attr-defined]
+        except grpc.RpcError as error:
+            # Its garbage collector may have been faster.
+            if error.code() is not grpc.StatusCode.NOT_FOUND:
+                raise
 
     def kill(self, id_: str) -> None:
         pb = self.pb

@@ -182,6 +182,8 @@ class Runtime:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.timeout("task.state")):
                     await entry.settled.wait()
+        if entry.phase is Phase.DELETING:
+            raise errors.NotFound(f"task of container '{entry.id}' is deleted")
         known = entry.process(request.exec_id)
         if entry.link is None or entry.phase is not Phase.LIVE:
             return entry.describe(known)
@@ -198,7 +200,9 @@ class Runtime:
     def list(self, call: Call, request: tasks.List) -> tasks.Listing:  # noqa: ARG002
         """Every task, from what is known: a slow shim delays no list and is never left out."""
         entries = self.table.of_namespace(call.namespace)
-        return tasks.Listing(tasks=[entry.describe(entry.processes[""]) for entry in entries])
+        return tasks.Listing(
+            tasks=[entry.describe(entry.processes[""]) for entry in entries if entry.phase is not Phase.DELETING]
+        )
 
     @handles("tasks.kill")
     async def kill(self, call: Call, request: tasks.Kill) -> Empty:
