@@ -48,6 +48,7 @@ bench: host $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python -m config.reference > docs/configuration.md.new && mv docs/configuration.md.new docs/configuration.md
+	$(BIN)/python -m cli.reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
 	$(BIN)/python -m scripts.protocol_reference > docs/protocol-methods.md.new && mv docs/protocol-methods.md.new docs/protocol-methods.md
 
 clean:
