@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wharfie.types.tasks import Stdio
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-ENDING = (signal.SIGTERM, signal.SIGHUP)
+ENDING = tuple(number for number in FORWARDED if number != signal.SIGINT)
 
 
 def _terminated(number: int, _frame: FrameType | None) -> None:
@@ -29,7 +29,7 @@ def _terminated(number: int, _frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Within this, SIGTERM and SIGHUP unwind the stack as SIGINT does, so that what was made is removed again."""
+    """Within this, SIGTERM and its like unwind the stack as SIGINT does, so that what was made is removed again."""
     before = {number: signal.signal(number, _terminated) for number in ENDING}
     try:
         yield
@@ -120,6 +120,14 @@ def _wait_writable(fd: int) -> None:
     poll.poll()
 
 
+def watch(task: Task, *, on_start: Callable[[], object]) -> int:
+    """Run a task whose streams are elsewhere to its end; returns its exit code."""
+    with Forwarding(task):
+        task.start()
+        on_start()
+        return task.wait().exit_status
+
+
 def follow(create: Callable[[Stdio], Task], *, interactive: bool, on_start: Callable[[], object] | None = None) -> int:
     """Run a process to its end with its streams here; returns its exit code.
 
@@ -145,11 +153,12 @@ def follow(create: Callable[[Stdio], Task], *, interactive: bool, on_start: Call
     ) as streams:
         task = create(streams.stdio)
         made.append(task)
-        streams.attached()
-        task.start()
-        if on_start is not None:
-            on_start()
         with Forwarding(task):
+            task.start()
+            if on_start is not None:
+                on_start()
+            # Only now: the shim opens the streams of an exec when it starts it.
+            streams.attached()
             ended = task.wait()
         streams.drain()
     return ended.exit_status

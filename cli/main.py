@@ -8,6 +8,7 @@ import gc
 # (events, logs -f) turns it on again.
 gc.disable()
 
+import os  # noqa: E402
 import sys  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
 
@@ -19,6 +20,10 @@ from cli.settings import Settings  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+COMPLETE_VARIABLE = "_WHARFIE_COMPLETE"
+"""Set by the scripts of `wharfie completion`."""
 
 
 def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
@@ -57,9 +62,11 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
     """
     settings = Settings()
     try:
-        code = top.main(
-            None if arguments is None else list(arguments), prog_name="wharfie", standalone_mode=False, obj=settings
-        )
+        if COMPLETE_VARIABLE in os.environ:
+            return _complete(settings)
+        # Not `top.main`: it has its own mind about broken pipes.
+        with top.make_context("wharfie", list(sys.argv[1:] if arguments is None else arguments), obj=settings) as ctx:
+            code = top.invoke(ctx)
         result = code if isinstance(code, int) else 0
         sys.stdout.flush()
     except BaseException as error:  # the outermost frame: everything becomes an exit code
@@ -67,6 +74,13 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
     finally:
         settings.close()
     return result
+
+
+def _complete(settings: Settings) -> int:
+    """What a shell's completion script asked for."""
+    from click.shell_completion import shell_complete
+
+    return shell_complete(top, {"obj": settings}, "wharfie", COMPLETE_VARIABLE, os.environ[COMPLETE_VARIABLE])
 
 
 def _flushed(code: int) -> int:

@@ -30,7 +30,7 @@ INTRODUCTION = """\
 `latest` is meant when none is given.
 
 **Options at any place.** `--address`, `--namespace`, `--timeout` and `--json` stand before the command or behind it;
-`-a` and `-n` are short for the first two, where a command has no other use for them (`ps -a`). Behind the image of `run`,
+`-a` and `-n` are short for the first two, unless a command uses them itself (`ps -a`). Behind the image of `run`,
 `exec` and `container create` everything belongs to the container's command.
 
 **JSON.** With `--json` every command that prints prints JSON: lists are lists of objects with every field, streams

@@ -78,7 +78,7 @@ def _run(
     interactive: bool,
     log: str | None,
 ) -> int:
-    from cli.foreground import follow, interruptible, undisturbed
+    from cli.foreground import follow, interruptible, undisturbed, watch
     from wharfie import errors
     from wharfie.types.tasks import Stdio
 
@@ -93,10 +93,12 @@ def _run(
 
         done = False
         try:
-            if detach or log:
+            if detach:
                 container.start(stdio=Stdio(stdout=log_uri, stderr=log_uri))
                 begun()
-                code = 0 if detach else _wait(container)
+                code = 0
+            elif log:
+                code = watch(container.create_task(stdio=Stdio(stdout=log_uri, stderr=log_uri)), on_start=begun)
             else:
                 code = follow(lambda stdio: container.create_task(stdio=stdio), interactive=interactive, on_start=begun)
             done = True
@@ -110,14 +112,6 @@ def _run(
         if remove:
             _remove_when_ended(settings, container)
     return code
-
-
-def _wait(container: Container) -> int:
-    from cli.foreground import Forwarding
-
-    task = container.task
-    with Forwarding(task):
-        return task.wait().exit_status
 
 
 def _announce(settings: Settings, container: Container) -> None:
