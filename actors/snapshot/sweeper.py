@@ -21,13 +21,13 @@ class Sweeper:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._locks: dict[str, asyncio.Lock] = {}
-        self._waiting: set[str] = set()
+        self._waiting: dict[str, asyncio.Task[None]] = {}
+        worker.on_stop(self._stop)
 
     def wake(self, backend: Backend) -> None:
         """Sweep soon; what is put away until it begins is swept with it."""
         if backend.name not in self._waiting:
-            self._waiting.add(backend.name)
-            self._worker.spawn(self._sweep_soon(backend))
+            self._waiting[backend.name] = self._worker.spawn(self._sweep_soon(backend))
 
     async def _sweep_soon(self, backend: Backend) -> None:
         await asyncio.sleep(DELAY_S)
@@ -36,5 +36,9 @@ class Sweeper:
     async def sweep(self, backend: Backend) -> None:
         """Sweep, and return when all that was put away before this call is gone."""
         async with self._locks.setdefault(backend.name, asyncio.Lock()):
-            self._waiting.discard(backend.name)
+            self._waiting.pop(backend.name, None)
             await self._worker.blocking(backend.sweep)
+
+    async def _stop(self) -> None:
+        for task in self._waiting.values():
+            task.cancel()

@@ -170,7 +170,7 @@ def main() -> int:
         flags={"root": f"{directory}/root", "state": f"{directory}/state", **msgspec.json.decode(overrides)},
         environ={},
     ).settings
-    log_setup.configure("info", "text")
+    log_setup.configure("warn", "text")
     create_top_directories(Paths.of(settings))
     tree = roster.tree(settings, {"content": ("metadata",), "snapshot": ("metadata",)})
     tree = msgspec.structs.replace(
