@@ -42,6 +42,14 @@ class Rig:
         root = self.daemon.root / "snapshots/overlayfs"
         return sorted(name for name in os.listdir(root) if name.isdigit())
 
+    def actors(self) -> dict[str, int]:
+        """Pid by name."""
+        return {actor.name: actor.pid for actor in self.client.supervisor.list()}
+
+    def stopped(self) -> list[int]:
+        """The pids of workers and jobs that a failpoint has stopped. Asks the kernel: a router may stand still."""
+        return [pid for pid in self.daemon.descendants() if state(pid) == "T"]
+
     def jobs(self) -> list[int]:
         """The pids of the jobs that run."""
         return [node.pid for node in self.client.supervisor.get("transfer").children]
@@ -59,6 +67,14 @@ class Rig:
                         continue
         for blob in client.content.list():
             client.content.delete(blob.digest)
+
+
+def state(pid: int) -> str:
+    """The letter of a process's state; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 @pytest.fixture(scope="module")

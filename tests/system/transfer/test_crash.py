@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import signal
@@ -43,7 +42,7 @@ def test_the_steps_are_known() -> None:
 @pytest.mark.parametrize("point", POINTS)
 def test_whoever_is_killed_at_a_step_the_import_succeeds(rig: Rig, point: str) -> None:
     rig.points.arm(point)
-    (imported,) = rig.client.images.import_(rig.archive(image()))
+    (imported,) = rig.client.images.import_(rig.archive(image()), timeout_s=30)
     assert imported.name == "x:1"
     assert rig.points.was_hit(point)
     is_whole(rig)
@@ -52,7 +51,7 @@ def test_whoever_is_killed_at_a_step_the_import_succeeds(rig: Rig, point: str) -
 @pytest.mark.parametrize("point", POINTS)
 def test_a_stream_is_imported_whoever_is_killed_at_a_step(rig: Rig, point: str) -> None:
     rig.points.arm(point)
-    rig.client.images.import_(io.BytesIO(image()))
+    rig.client.images.import_(io.BytesIO(image()), timeout_s=30)
     assert rig.points.was_hit(point)
     is_whole(rig)
 
@@ -61,14 +60,13 @@ def test_a_stream_is_imported_whoever_is_killed_at_a_step(rig: Rig, point: str) 
 @pytest.mark.parametrize("point", ["transfer.import.after-plan", "transfer.import.after-blobs", "transfer.job.unpack"])
 def test_another_process_killed_meanwhile_is_not_noticed(rig: Rig, victim: str, point: str) -> None:
     rig.points.arm(point, "stop")
-    actors = {actor.name: actor.pid for actor in rig.client.supervisor.list()}
+    actors = rig.actors()
     importing = threading.Thread(target=rig.client.images.import_, args=(rig.archive(image()),))
     importing.start()
-    rig.points.wait_hit(point)
+    stopped = until(rig.stopped)
     os.kill(actors[victim], signal.SIGKILL)
-    for pid in (actors["transfer"], *rig.jobs()):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
     importing.join(60)
     assert not importing.is_alive()
     is_whole(rig)
@@ -77,13 +75,13 @@ def test_another_process_killed_meanwhile_is_not_noticed(rig: Rig, victim: str, 
 def test_an_import_that_died_after_it_dropped_the_ingest_is_answered_as_done(rig: Rig) -> None:
     # The content worker stands still just after the abort, so transfer has not heard of it when it is killed.
     rig.points.arm("content.abort.renamed", "stop")
-    actors = {actor.name: actor.pid for actor in rig.client.supervisor.list()}
+    actors = rig.actors()
     answers: list[str] = []
     importing = threading.Thread(
         target=lambda: answers.extend(image_.name for image_ in rig.client.images.import_(io.BytesIO(image())))
     )
     importing.start()
-    rig.points.wait_hit("content.abort.renamed")
+    until(rig.stopped)
     os.kill(actors["transfer"], signal.SIGKILL)
     until(lambda: rig.client.supervisor.get("transfer").actor.pid not in (0, actors["transfer"]))
     os.kill(actors["content"], signal.SIGCONT)
