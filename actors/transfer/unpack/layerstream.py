@@ -16,6 +16,7 @@ from actors.transfer.unpack import compression, limits
 from actors.transfer.unpack.compression import Blob
 from actors.transfer.unpack.errors import UnpackError, from_os_error
 from actors.transfer.unpack.limits import Limits
+from wharfie.errors import Code
 
 QUEUE_CHUNKS = 32
 """Chunks that may wait for each of the two readers; each has at most `compression.CHUNK_BYTES`."""
@@ -109,6 +110,9 @@ class LayerStream:
             end = error
         except OSError as error:
             end = from_os_error(error)
+        except Exception as error:
+            # Whatever it is, a stream that broke off must not look like one that ended.
+            end = UnpackError(Code.INTERNAL, f"layer cannot be uncompressed: {error!r}")
         finally:
             self._to_hash.put(b"")
             self._chunks.put(end)

@@ -86,6 +86,17 @@ def test_an_unreadable_blob_is_an_error_and_not_a_hang() -> None:
     os.close(fd)
 
 
+def test_a_bug_in_the_thread_is_not_taken_for_the_end(fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(blob: object, kind: object) -> Iterator[bytes]:
+        yield b"x" * 512
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("actors.transfer.unpack.compression.chunks", broken)
+    with LayerStream(fd, media_type="", bounds=Limits()) as stream, pytest.raises(UnpackError, match="a bug") as caught:
+        read_all(stream)
+    assert caught.value.code is Code.INTERNAL
+
+
 def test_a_corrupt_blob_raises_what_the_thread_met(fd: int) -> None:
     os.pwrite(fd, b"\xff" * 100, 20_000)
     with LayerStream(fd, media_type="", bounds=Limits()) as stream, pytest.raises(UnpackError, match="corrupt"):
