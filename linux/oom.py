@@ -10,6 +10,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from os import close as close_fd
+from os import eventfd
+from os import open as open_fd
+from os import read as read_fd
+from os import write as write_fd
 from types import TracebackType
 from typing import Self
 
@@ -17,10 +22,12 @@ from linux import cgroups
 from linux.syscall import check, libc
 
 _IN_MODIFY = 0x2
-_IN_CLOEXEC = os.O_CLOEXEC
-_IN_NONBLOCK = os.O_NONBLOCK
-_INOTIFY_BUFFER_SIZE = 4096
-_FILE_SIZE = 4096
+_EVENT_FLAGS = os.O_CLOEXEC | os.O_NONBLOCK
+"""Of inotify and of eventfds alike."""
+_READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC
+_WRITE_FLAGS = os.O_WRONLY | os.O_CLOEXEC
+_READ_SIZE = 480
+"""More than these files hold, and than inotify needs to report one change."""
 
 _inotify_add_watch = libc.inotify_add_watch
 _inotify_add_watch.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32)
@@ -38,21 +45,71 @@ def parse_count(text: str, key: str = "oom_kill") -> int:
     return 0
 
 
-# Not `open`: every shim does this, and the machinery of file objects costs it memory that it would otherwise share.
-def _read(path: str) -> str:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def open_watch(directory: str) -> tuple[int, str]:
+    """Return a descriptor to wait on and the file with the count, of the group in `directory` of either version.
+
+    The caller closes the descriptor. Raises `OSError`: ENOENT when the group is gone or has no memory controller.
+    """
+    path = f"{directory}/memory.oom_control"
     try:
-        return os.read(fd, _FILE_SIZE).decode()
+        control = open_fd(path, _READ_FLAGS)
+    except FileNotFoundError:
+        path = f"{directory}/memory.events"
+        return _watch_file(path), path
+    try:
+        fd = eventfd(0, _EVENT_FLAGS)
+        try:
+            _write(f"{directory}/cgroup.event_control", b"%d %d" % (fd, control))
+        except BaseException:
+            close_fd(fd)
+            raise
     finally:
-        os.close(fd)
+        close_fd(control)
+    return fd, path
+
+
+def read_kills(fd: int, path: str, key: str = "oom_kill") -> int | None:
+    """Return the count of a watch and make its descriptor quiet again; None when the group is gone. Never blocks."""
+    # Drained before the count is read: what happens after that makes the descriptor readable again.
+    try:
+        while read_fd(fd, _READ_SIZE):
+            pass
+    except BlockingIOError:
+        pass
+    try:
+        return parse_count(_read(path), key)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENODEV):
+            raise
+        return None
+
+
+def _watch_file(path: str) -> int:
+    fd = check(libc.inotify_init1(_EVENT_FLAGS))
+    try:
+        check(_inotify_add_watch(fd, os.fsencode(path), _IN_MODIFY), path)
+    except BaseException:
+        close_fd(fd)
+        raise
+    return fd
+
+
+# Not `open`: every shim does this, and the machinery of file objects costs it memory that it would otherwise share. The
+# same goes for the small buffers and for the functions imported by name.
+def _read(path: str) -> str:
+    fd = open_fd(path, _READ_FLAGS)
+    try:
+        return read_fd(fd, _READ_SIZE).decode()
+    finally:
+        close_fd(fd)
 
 
 def _write(path: str, data: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    fd = open_fd(path, _WRITE_FLAGS)
     try:
-        os.write(fd, data)
+        write_fd(fd, data)
     finally:
-        os.close(fd)
+        close_fd(fd)
 
 
 class OomWatch:
@@ -75,10 +132,7 @@ class OomWatch:
 
         Raises `OSError`: ENOENT when the directory is gone or has no memory controller.
         """
-        events = directory + "/memory.events"
-        if os.path.exists(events):
-            return cls.of_events_file(events)
-        return cls._of_legacy(directory)
+        return cls(*open_watch(directory))
 
     @classmethod
     def of_process(cls, pid: int) -> OomWatch | None:
@@ -89,28 +143,7 @@ class OomWatch:
     @classmethod
     def of_events_file(cls, path: str, *, key: str = "oom_kill") -> OomWatch:
         """Watch a file of v2 with lines of `name count`: `memory.events`, or `cgroup.events` and another key."""
-        fd = check(libc.inotify_init1(_IN_CLOEXEC | _IN_NONBLOCK))
-        try:
-            check(_inotify_add_watch(fd, os.fsencode(path), _IN_MODIFY), path)
-        except BaseException:
-            os.close(fd)
-            raise
-        return cls(fd, path, key=key)
-
-    @classmethod
-    def _of_legacy(cls, directory: str) -> OomWatch:
-        path = directory + "/memory.oom_control"
-        control = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-            try:
-                _write(directory + "/cgroup.event_control", b"%d %d" % (fd, control))
-            except BaseException:
-                os.close(fd)
-                raise
-        finally:
-            os.close(control)
-        return cls(fd, path)
+        return cls(_watch_file(path), path, key=key)
 
     def fileno(self) -> int:
         """Return the descriptor to wait on; it does not block."""
@@ -121,23 +154,15 @@ class OomWatch:
 
         After the group's removal: the last count that was read. Never blocks.
         """
-        # Drained before the count is read: what happens after that makes the descriptor readable again.
-        try:
-            while os.read(self._fd, _INOTIFY_BUFFER_SIZE):
-                pass
-        except BlockingIOError:
-            pass
-        try:
-            self._count = parse_count(_read(self._path), self._key)
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENODEV):
-                raise
+        count = read_kills(self._fd, self._path, self._key)
+        if count is not None:
+            self._count = count
         return self._count
 
     def close(self) -> None:
         """Close the descriptor; idempotent. The kernel forgets the registration with it."""
         if self._fd >= 0:
-            os.close(self._fd)
+            close_fd(self._fd)
             self._fd = -1
 
     def __enter__(self) -> Self:

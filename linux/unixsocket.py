@@ -26,6 +26,8 @@ MAX_INLINE = 128 * 1024
 """The largest message in bytes that travels in the packet itself."""
 MAX_MESSAGE = 64 * 1024 * 1024
 """The largest message in bytes that `recv` accepts unless told otherwise."""
+BUFFER_SIZE = MAX_INLINE + 1
+"""The largest packet in bytes."""
 MAX_FDS = 32
 """The most descriptors that one message carries (the kernel's own limit is 253)."""
 MAX_PATH = 107
@@ -42,6 +44,9 @@ _RIGHTS = (int(socket.SOL_SOCKET), int(socket.SCM_RIGHTS))
 _PEERCRED = (int(socket.SOL_SOCKET), int(socket.SO_PEERCRED))
 _UCRED = struct.Struct("3i")
 _TIMEVAL = struct.Struct("ll")
+
+
+_Ancillary = list[tuple[int, int, bytes]]
 
 
 class PeerCredentials(NamedTuple):
@@ -148,12 +153,27 @@ def recv(sock: socket.socket, *, max_size: int = MAX_MESSAGE) -> tuple[bytes, li
     packet, ancillary, flags, _ = sock.recvmsg(MAX_INLINE + 1, _ANCILLARY, _CLOEXEC)
     if not ancillary and not flags & _TRUNCATED and packet[:1] == _INLINE:
         return packet[1:], []
+    return _unpack(packet, ancillary, flags, limit=max_size)
+
+
+def recv_into(sock: socket.socket, buffer: bytearray, *, max_size: int = MAX_MESSAGE) -> tuple[bytes, list[int]]:
+    """Do as `recv`, with a buffer of the caller's, which has `BUFFER_SIZE` bytes and is free again afterwards.
+
+    For a process that has to be small: the memory for the largest packet is not taken anew for each message.
+    """
+    size, ancillary, flags, _ = sock.recvmsg_into((buffer,), _ANCILLARY, _CLOEXEC)
+    if not ancillary and not flags & _TRUNCATED and size and buffer[0] == 0:
+        return bytes(buffer[1:size]), []
+    return _unpack(bytes(buffer[:size]), ancillary, flags, limit=max_size)
+
+
+def _unpack(packet: bytes, ancillary: _Ancillary, flags: int, *, limit: int) -> tuple[bytes, list[int]]:
     fds: list[int] = []
     for level, kind, data in ancillary:
         if (level, kind) == _RIGHTS:
             fds.extend(array.array("i", data[: len(data) & ~3]))
     try:
-        message = _message(packet, fds, truncated=bool(flags & _TRUNCATED), limit=max_size)
+        message = _message(packet, fds, truncated=bool(flags & _TRUNCATED), limit=limit)
     except BaseException:
         for fd in fds:
             os.close(fd)

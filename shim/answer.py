@@ -2,53 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from msgspec import Raw, Struct
 
-import msgspec
-
+from shim.connection import Connection
 from shim.protocol import Failure, Reply, encode
 from shim.runtime import RuntimeFailure
 from shim.states import Refusal
 
-_EMPTY = msgspec.Raw(b"\x80")
+_EMPTY = Raw(b"\x80")
 
 REMEMBERED = 64
 """Keyed answers that are kept; a copy of a request comes within seconds, when a process between died."""
-
-Outcome = Callable[[int], "Reply | Failure"]
-Deliver = Callable[[bytes], None]
 
 
 class Answer:
     """Where the outcome of a request goes: to all who asked for it. Answered exactly once."""
 
-    __slots__ = ("_outcome", "_waiting")
+    __slots__ = ("_body", "_code", "_message", "_reason", "_waiting", "is_given")
 
-    def __init__(self) -> None:
-        self._outcome: Outcome | None = None
-        self._waiting: list[tuple[int, Deliver]] = []
-
-    @property
-    def is_given(self) -> bool:
+    def __init__(self, request_id: int, connection: Connection) -> None:
+        self._waiting = [(request_id, connection)]
+        self._body = _EMPTY
+        self._code = ""
+        self._message = ""
+        self._reason = ""
+        self.is_given = False
         """Whether it has been answered."""
-        return self._outcome is not None
 
-    def wait(self, request_id: int, deliver: Deliver) -> None:
-        """Have the outcome delivered under this request's id: now if there is one, else when there is."""
-        if self._outcome is None:
-            self._waiting.append((request_id, deliver))
+    def repeat(self, request_id: int, connection: Connection) -> None:
+        """Tell a copy of the request, too: now if there is an answer, else when there is."""
+        if self.is_given:
+            self._send(request_id, connection)
         else:
-            deliver(encode(self._outcome(request_id)))
+            self._waiting.append((request_id, connection))
 
-    def ok(self, body: msgspec.Struct | None = None) -> None:
+    def ok(self, body: Struct | None = None) -> None:
         """It is done."""
-        raw = _EMPTY if body is None else msgspec.Raw(encode(body))
-        self._give(lambda request_id: Reply(id=request_id, body=raw))
+        if body is not None:
+            self._body = Raw(encode(body))
+        self._give()
 
     def fail(self, code: str, message: str, reason: str = "") -> None:
         """It is refused or failed; `code` is one of `wharfie.errors`."""
-        details = {"reason": reason} if reason else {}
-        self._give(lambda request_id: Failure(id=request_id, code=code, message=message, details=details))
+        self._code = code
+        self._message = message
+        self._reason = reason
+        self._give()
 
     def refuse(self, what: str, refusal: Refusal) -> None:
         """The state of `what` forbids it."""
@@ -58,30 +57,25 @@ class Answer:
         """The OCI runtime could not do `what`."""
         self.fail(failure.code, f"{what}: {failure.message}", failure.reason)
 
-    def _give(self, outcome: Outcome) -> None:
-        self._outcome = outcome
-        waiting, self._waiting = self._waiting, []
-        for request_id, deliver in waiting:
-            deliver(encode(outcome(request_id)))
+    def _give(self) -> None:
+        self.is_given = True
+        for request_id, connection in self._waiting:
+            self._send(request_id, connection)
+        self._waiting.clear()
+
+    def _send(self, request_id: int, connection: Connection) -> None:
+        if not self._code:
+            connection.send(encode(Reply(id=request_id, body=self._body)))
+            return
+        details = {"reason": self._reason} if self._reason else {}
+        connection.send(encode(Failure(id=request_id, code=self._code, message=self._message, details=details)))
 
 
-class Answers:
-    """Keyed answers, the newest ones."""
-
-    __slots__ = ("_by_key",)
-
-    def __init__(self) -> None:
-        self._by_key: dict[str, Answer] = {}
-
-    def find(self, key: str) -> Answer | None:
-        """The answer that an earlier copy of this request has or will get."""
-        return self._by_key.get(key)
-
-    def remember(self, key: str, answer: Answer) -> None:
-        """Keep an answer for copies of its request; the oldest given one goes when there are too many."""
-        self._by_key[key] = answer
-        if len(self._by_key) > REMEMBERED:
-            for old, given in self._by_key.items():
-                if given.is_given:
-                    del self._by_key[old]
-                    return
+def remember(answers: dict[str, Answer], key: str, answer: Answer) -> None:
+    """Keep an answer for copies of its request; the oldest given one goes when there are too many."""
+    answers[key] = answer
+    if len(answers) > REMEMBERED:
+        for old, given in answers.items():
+            if given.is_given:
+                del answers[old]
+                return

@@ -10,15 +10,16 @@ As soon as the first process's exit was told, the runtime's own state is deleted
 
 from __future__ import annotations
 
-import contextlib
-import os
-import time
 from collections.abc import Callable
+from os import kill, unlink
+from time import time_ns
 from typing import Any
 
-from linux import cgroups, mount
+from linux.cgroups import kill as kill_cgroup
+from linux.cgroups import processes as cgroup_processes
 from shim.answer import Answer
 from shim.complaint import complain
+from shim.hand import Hand
 from shim.journal import Journal, Record
 from shim.loop import Loop
 from shim.oomguard import OomGuard
@@ -26,6 +27,8 @@ from shim.process import Process
 from shim.protocol import ContainerState, Create, Kill, Pid, PidInfo, Pids
 from shim.rawsignal import SIGKILL
 from shim.removal import Removal
+from shim.rootfs import mount as mount_rootfs
+from shim.rootfs import unmount as unmount_rootfs
 from shim.runtime import Runtime, RuntimeFailure, read_error, read_pid, spawn
 from shim.states import CREATED, DELETING, RUNNING, STARTING, STOPPED, refusal
 from shim.stdio import StdioError, Streams
@@ -38,6 +41,28 @@ Forget = Callable[["Container"], None]
 class Container:
     """One container and its processes. Owns its journal, its mounts and its watch for out-of-memory kills."""
 
+    __slots__ = (
+        "_answer",
+        "_body",
+        "_deletion",
+        "_forget",
+        "_is_exit_due",
+        "_loop",
+        "_mounts",
+        "_oom",
+        "_publish",
+        "_removal",
+        "_runtime",
+        "bundle",
+        "early_exits",
+        "execs",
+        "id",
+        "init",
+        "is_gone",
+        "journal",
+        "starting",
+    )
+
     def __init__(self, body: Create, *, loop: Loop, runtime: Runtime, publish: Publish, forget: Forget) -> None:
         self.id = body.container_id
         self.bundle = body.bundle
@@ -47,16 +72,18 @@ class Container:
         """Deleted; only its journal is still waiting for acknowledgements."""
         self.starting = 0
         """Starts under way: exits of unknown processes may be theirs."""
+        self.early_exits: dict[int, tuple[int, int]] = {}
+        self.journal = Journal(body.bundle)
         self._body = body
         self._loop = loop
         self._runtime = runtime
         self._publish = publish
         self._forget = forget
-        self.journal = Journal(body.bundle)
-        self.early_exits: dict[int, tuple[int, int]] = {}
-        self._oom = OomGuard(loop, lambda: self.emit("/tasks/oom", {}))
+        self._oom = OomGuard(loop, self._on_oom)
         self._removal = Removal(self.id, self.bundle, loop=loop, runtime=runtime)
-        self._mounted = False
+        self._answer: Answer | None = None
+        """Of the create or the start under way; there is never more than one."""
+        self._mounts = 0
         self._is_exit_due = False
         self._deletion: Answer | None = None
 
@@ -73,9 +100,10 @@ class Container:
             processes=[] if self.is_gone else [process.state(self.id) for process in self.processes()],
         )
 
-    def emit(self, topic: str, event: dict[str, Any], time_ns: int = 0) -> None:
-        """Record an event, then tell it."""
-        record = self.journal.append(time_ns or time.time_ns(), topic, {"container_id": self.id, **event})
+    def emit(self, topic: str, event: dict[str, Any], time: int = 0) -> None:
+        """Record an event, then tell it; `time` is in nanoseconds, by default now."""
+        event["container_id"] = self.id
+        record = self.journal.append(time or time_ns(), topic, event)
         failpoint.hit("shim.event.after-journal")
         self._publish(self, record)
 
@@ -87,74 +115,80 @@ class Container:
 
     def create(self, answer: Answer) -> None:
         """Mount, open the streams, have the runtime create it. A failure leaves nothing and publishes nothing."""
+        failpoint.hit("shim.create.before-mount")
+        body = self._body
+        self._mounts = len(body.rootfs)
+        self._answer = answer
+        try:
+            Hand(self._loop, mount_rootfs, body, self._mounted)
+        except OSError as error:
+            self._undo_create(RuntimeFailure("failed_precondition", f"{error}"))
+
+    def _mounted(self, failure: str) -> None:
+        failpoint.hit("shim.create.after-mount")
+        if failure:
+            self._undo_create(RuntimeFailure("failed_precondition", f"root file system not mounted: {failure}"))
+            return
         body = self._body
         try:
-            failpoint.hit("shim.create.before-mount")
-            if body.rootfs:
-                mounts = [(one.type, one.source, one.target, tuple(one.options)) for one in body.rootfs]
-                mount.mount_all(mounts, root=f"{self.bundle}/rootfs")
-                self._mounted = True
-            failpoint.hit("shim.create.after-mount")
             streams = self.init.streams = Streams(body.stdio)
             command = self._runtime.create(
                 self.id, self.bundle, no_pivot=body.no_pivot, no_new_keyring=body.no_new_keyring
             )
             pid = spawn(command, streams.fds)
         except StdioError as error:
-            self._undo_create(answer, RuntimeFailure(error.code, str(error)))
+            self._undo_create(RuntimeFailure(error.code, f"{error}"))
             return
-        except (OSError, ValueError) as error:
-            self._undo_create(answer, RuntimeFailure("failed_precondition", f"{error}"))
+        except OSError as error:
+            self._undo_create(RuntimeFailure("failed_precondition", f"{error}"))
             return
         self.starting += 1
-        self._loop.on_exit(pid, lambda _pid, status: self._created(answer, status))
+        self._loop.on_exit(pid, self._created)
 
-    def _created(self, answer: Answer, status: int) -> None:
+    def _created(self, _pid: int, status: int) -> None:
         failpoint.hit("shim.create.after-runc")
-        assert self.init.streams is not None
-        self.init.streams.release()
+        init = self.init
+        assert init.streams is not None
+        init.streams.release()
         pid = read_pid(f"{self.bundle}/init.pid")
         if status != 0 or pid == 0:
             self.start_is_over()
-            self._undo_create(answer, read_error(f"{self.bundle}/log.json"))
+            self._undo_create(read_error(f"{self.bundle}/log.json"))
             return
-        self.init.pid = pid
-        self.init.phase = CREATED
+        init.pid = pid
+        init.phase = CREATED
         if self._body.memory_cgroup:
             self._oom.watch(self._body.memory_cgroup)
-        self.emit("/tasks/create", self._created_event())
+        self.emit("/tasks/create", _created_event(self._body, pid))
+        # It does not change any more and may be long.
+        self._body.rootfs = []
         failpoint.hit("shim.create.before-answer")
-        answer.ok(Pid(pid=pid))
-        self.settle_early_exit(self.init)
+        self._take_answer().ok(Pid(pid=pid))
+        self.settle_early_exit(init)
         self.start_is_over()
 
-    def _created_event(self) -> dict[str, Any]:
-        stdio = self._body.stdio
-        return {
-            "bundle": self.bundle,
-            "rootfs": [
-                {"type": one.type, "source": one.source, "target": one.target, "options": one.options}
-                for one in self._body.rootfs
-            ],
-            "io": {"stdin": stdio.stdin, "stdout": stdio.stdout, "stderr": stdio.stderr, "terminal": stdio.terminal},
-            "pid": self.init.pid,
-        }
+    def _take_answer(self) -> Answer:
+        answer, self._answer = self._answer, None
+        assert answer is not None
+        return answer
 
-    def _undo_create(self, answer: Answer, failure: RuntimeFailure) -> None:
+    def _undo_create(self, failure: RuntimeFailure) -> None:
         self.init.phase = DELETING
         self.init.close_streams()
         if self._runtime.knows(self.id):
-            self._removal.finish(lambda _failure: self._forget_create(answer, failure))
+            self._removal.finish(lambda _failure: self._forget_create(failure))
         else:
-            self._forget_create(answer, failure)
+            self._forget_create(failure)
 
-    def _forget_create(self, answer: Answer, failure: RuntimeFailure) -> None:
+    def _forget_create(self, failure: RuntimeFailure) -> None:
         self._unmount()
-        with contextlib.suppress(OSError):
-            os.unlink(f"{self.bundle}/journal")
+        try:
+            unlink(f"{self.bundle}/journal")
+        except OSError as error:
+            complain(f"journal of '{self.id}' stays: {error}")
         self.is_gone = True
         self._forget(self)
-        answer.runtime_failed(f"task '{self.id}' not created", failure)
+        self._take_answer().runtime_failed(f"task '{self.id}' not created", failure)
 
     # --- start and exits ---------------------------------------------------------------------------------------
 
@@ -164,27 +198,28 @@ class Container:
             answer.refuse(f"task '{self.id}'", refused)
             return
         self.init.phase = STARTING
+        self._answer = answer
         failpoint.hit("shim.start.before-runc")
         try:
             pid = spawn(self._runtime.start(self.id, self.bundle))
         except OSError as error:
-            self._not_started(answer, RuntimeFailure("failed_precondition", f"{error}"))
+            self._not_started(RuntimeFailure("failed_precondition", f"{error}"))
             return
-        self._loop.on_exit(pid, lambda _pid, status: self._started(answer, status))
+        self._loop.on_exit(pid, self._started)
 
-    def _started(self, answer: Answer, status: int) -> None:
+    def _started(self, _pid: int, status: int) -> None:
         failpoint.hit("shim.start.after-runc")
         if status != 0:
-            self._not_started(answer, read_error(f"{self.bundle}/log.json"))
+            self._not_started(read_error(f"{self.bundle}/log.json"))
             return
         self.init.phase = RUNNING
         self.emit("/tasks/start", {"pid": self.init.pid})
-        answer.ok(Pid(pid=self.init.pid))
+        self._take_answer().ok(Pid(pid=self.init.pid))
         self.settle_early_exit(self.init)
 
-    def _not_started(self, answer: Answer, failure: RuntimeFailure) -> None:
+    def _not_started(self, failure: RuntimeFailure) -> None:
         self.init.phase = CREATED
-        answer.runtime_failed(f"task '{self.id}' not started", failure)
+        self._take_answer().runtime_failed(f"task '{self.id}' not started", failure)
         self.settle_early_exit(self.init)
 
     def settle_early_exit(self, process: Process) -> None:
@@ -192,22 +227,23 @@ class Container:
         found = self.early_exits.pop(process.pid, None) or process.early_exit
         if found is not None:
             process.early_exit = None
-            self.exited(process, *found)
+            self.exited(process, found[0], found[1])
 
     def start_is_over(self) -> None:
+        """One start fewer is under way."""
         self.starting -= 1
         if self.starting == 0:
             self.early_exits.clear()
 
-    def exited(self, process: Process, status: int, time_ns: int) -> None:
-        """A process of this container has been reaped."""
+    def exited(self, process: Process, status: int, time: int) -> None:
+        """A process of this container has been reaped; `time` is in nanoseconds."""
         if process.phase == STARTING:
-            process.early_exit = (status, time_ns)
+            process.early_exit = (status, time)
             return
         failpoint.hit("shim.exit.before-journal")
         process.phase = STOPPED
         process.exit_status = status
-        process.exited_at_ns = time_ns
+        process.exited_at_ns = time
         process.close_streams()
         self._oom.check()
         process.oom = self._oom.count > 0
@@ -230,8 +266,11 @@ class Container:
 
     def settle_exits(self) -> None:
         """Tell the first process's exit, unless an exec is still on its way out."""
-        if not self._is_exit_due or any(one.phase in {STARTING, RUNNING} for one in self.execs.values()):
+        if not self._is_exit_due:
             return
+        for process in self.execs.values():
+            if process.phase in {STARTING, RUNNING}:
+                return
         self._is_exit_due = False
         self._emit_exit(self.init)
         self._oom.close()
@@ -242,42 +281,41 @@ class Container:
 
     def _kill_rest(self) -> None:
         try:
-            cgroups.kill(self._body.cgroup)
+            kill_cgroup(self._body.cgroup)
         except OSError as error:
             complain(f"processes of '{self.id}' were left running: {error}")
+
+    def _on_oom(self) -> None:
+        self.emit("/tasks/oom", {})
 
     # --- kill, pids --------------------------------------------------------------------------------------------
 
     def kill(self, process: Process, body: Kill, answer: Answer) -> None:
         """Send a signal. The pid cannot be another process's: it is our child until it is reaped."""
         is_exec = process is not self.init
-        refused = refusal("kill", process.phase, is_exec=is_exec)
-        if refused is None and process.early_exit is not None:
-            refused = refusal("kill", STOPPED)
+        phase = STOPPED if process.early_exit is not None else process.phase
+        refused = refusal("kill", phase, is_exec=is_exec)
         if refused is not None:
             answer.refuse(f"{'exec' if is_exec else 'task'} '{process.exec_id or self.id}'", refused)
             return
         try:
             if not body.all or not self._body.cgroup:
-                os.kill(process.pid, body.signal)
+                kill(process.pid, body.signal)
             elif body.signal == SIGKILL:
-                cgroups.kill(self._body.cgroup)
+                kill_cgroup(self._body.cgroup)
             else:
-                for pid in cgroups.processes(self._body.cgroup, recursive=True):
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, body.signal)
+                _signal_all(self._body.cgroup, body.signal)
         except ProcessLookupError:
             answer.fail("not_found", f"process {process.pid} of '{self.id}' has already finished")
-            return
         except OSError as error:
             answer.fail("invalid_argument", f"signal {body.signal} cannot be sent to '{self.id}': {error.strerror}")
-            return
-        answer.ok()
+        else:
+            answer.ok()
 
     def pids(self, answer: Answer) -> None:
         """All processes of the container."""
         by_pid = {one.pid: one.exec_id for one in self.execs.values() if one.pid}
-        found = cgroups.processes(self._body.cgroup, recursive=True) if self._body.cgroup else [self.init.pid]
+        found = cgroup_processes(self._body.cgroup, recursive=True) if self._body.cgroup else [self.init.pid]
         answer.ok(Pids(processes=[PidInfo(pid=pid, exec_id=by_pid.get(pid, "")) for pid in found]))
 
     # --- delete ------------------------------------------------------------------------------------------------
@@ -292,9 +330,8 @@ class Container:
             return
         self._deletion = answer
         if self.init.phase == CREATED:
-            # Its exit is told first, as any other; then it goes on.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.init.pid, SIGKILL)
+            # Its exit is told first, as any other; then it goes on. A child that we have not reaped can be signalled.
+            kill(self.init.pid, SIGKILL)
         elif not self._is_exit_due:
             self._removal.finish(self._runtime_forgot)
 
@@ -305,42 +342,45 @@ class Container:
         if failure is not None:
             deletion.runtime_failed(f"task '{self.id}' not deleted", failure)
             return
-        self._finish_delete(deletion)
-
-    def _finish_delete(self, deletion: Answer) -> None:
         self.init.phase = DELETING
         failpoint.hit("shim.delete.before-unmount")
         self._unmount()
-        self.init.close_streams()
-        for process in self.execs.values():
+        for process in self.processes():
             process.close_streams()
         exit_ = self.init.exit()
-        self.emit(
-            "/tasks/delete",
-            {
-                "id": self.id,
-                "pid": exit_.pid,
-                "exit_status": exit_.exit_status,
-                "exited_at_ns": exit_.exited_at_ns,
-            },
-        )
+        event = {
+            "id": self.id,
+            "pid": exit_.pid,
+            "exit_status": exit_.exit_status,
+            "exited_at_ns": exit_.exited_at_ns,
+        }
+        self.emit("/tasks/delete", event)
         self.execs.clear()
         self.is_gone = True
         deletion.ok(exit_)
 
     def _unmount(self) -> None:
-        if not self._mounted:
-            return
-        rootfs = f"{self.bundle}/rootfs"
+        if self._mounts:
+            unmount_rootfs(self.bundle, self._mounts)
+            self._mounts = 0
+
+
+def _created_event(body: Create, pid: int) -> dict[str, Any]:
+    stdio = body.stdio
+    return {
+        "bundle": body.bundle,
+        "rootfs": [
+            {"type": one.type, "source": one.source, "target": one.target, "options": one.options}
+            for one in body.rootfs
+        ],
+        "io": {"stdin": stdio.stdin, "stdout": stdio.stdout, "stderr": stdio.stderr, "terminal": stdio.terminal},
+        "pid": pid,
+    }
+
+
+def _signal_all(cgroup: str, number: int) -> None:
+    for pid in cgroup_processes(cgroup, recursive=True):
         try:
-            if len(self._body.rootfs) == 1:
-                mount.umount(rootfs)
-            else:
-                mount.unmount_beneath(rootfs)
-        except OSError:
-            # Something of the host is in there, a shell perhaps; it keeps what it holds, the path is free.
-            try:
-                mount.unmount_beneath(rootfs, flags=mount.MNT_DETACH)
-            except OSError as error:
-                complain(f"'{rootfs}' is still mounted: {error}")
-        self._mounted = False
+            kill(pid, number)
+        except ProcessLookupError:
+            continue

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
+from os import unlink
 
 from shim.answer import Answer
 from shim.container import Container
@@ -100,6 +99,8 @@ def delete_exec(container: Container, process: Process, answer: Answer) -> None:
     process.close_streams()
     del container.execs[process.exec_id]
     for suffix in ("pid", "process.json", "log.json"):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(f"{container.bundle}/{process.exec_id}.{suffix}")
+        try:
+            unlink(f"{container.bundle}/{process.exec_id}.{suffix}")
+        except FileNotFoundError:
+            continue
     answer.ok(process.exit())

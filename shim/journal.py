@@ -14,6 +14,9 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Collection, Iterator
+from os import close as close_fd
+from os import open as open_fd
+from os import write as write_fd
 from typing import Any
 
 import msgspec
@@ -24,6 +27,7 @@ COMPACT_BYTES = 64 * 1024
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 """A length above this is no length: the rest of the file is not read."""
 
+_NEW_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _LENGTH = struct.Struct(">I")
 
 
@@ -73,7 +77,7 @@ _decode: msgspec.msgpack.Decoder[Record | Acknowledged] = msgspec.msgpack.Decode
 def encode_record(record: Record | Acknowledged) -> bytes:
     """A record as it stands in the file."""
     data = _encode(record)
-    return _LENGTH.pack(len(data)) + data
+    return len(data).to_bytes(4, "big") + data
 
 
 def parse_journal(data: bytes) -> Contents:
@@ -138,7 +142,7 @@ class Journal:
 
     def __init__(self, bundle: str) -> None:
         self._path = f"{bundle}/journal"
-        self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._fd = open_fd(self._path, _NEW_FLAGS, 0o600)
         self._size = 0
         self.seq = 0
         self.acknowledged = 0
@@ -174,7 +178,7 @@ class Journal:
 
     def _write(self, data: bytes) -> None:
         try:
-            written = os.write(self._fd, data)
+            written = write_fd(self._fd, data)
         except OSError:
             written = 0
         if written == len(data):
@@ -204,5 +208,5 @@ class Journal:
     def close(self) -> None:
         """Close the file; idempotent."""
         if self._fd >= 0:
-            os.close(self._fd)
+            close_fd(self._fd)
             self._fd = -1

@@ -7,22 +7,25 @@ here, as a subreaper must: its status goes to the function that waits for this p
 from __future__ import annotations
 
 import os
-import select
-import time
 from collections.abc import Callable
+from os import read as read_fd
+from os import waitpid
+from select import EPOLLIN, EPOLLOUT, epoll
+from time import monotonic
 
 from linux.syscall import check, libc
 from shim import rawsignal
 from shim.complaint import complain_of_bug
-from shim.rawsignal import SIGCHLD
 
-_SIGSET_SIZE = 128
-_SFD_FLAGS = os.O_CLOEXEC | os.O_NONBLOCK
-_INFO_SIZE = 128
-_EVENTS = 16
+READ = EPOLLIN
+WRITE = EPOLLOUT
 
-READ = select.EPOLLIN
-WRITE = select.EPOLLOUT
+_SIGNALFD_FLAGS = os.O_CLOEXEC | os.O_NONBLOCK
+_SIGNALFD_MASK = (1 << (rawsignal.SIGCHLD - 1)).to_bytes(128, "little")
+_SIGNALFD_BYTES = 128
+_MAX_EVENTS = 16
+_WNOHANG = os.WNOHANG
+_signalfd = libc.signalfd
 
 OnReady = Callable[[int], None]
 OnExit = Callable[[int, int], None]
@@ -36,32 +39,31 @@ def exit_status_of(status: int) -> int:
 class Loop:
     """Calls what waits. Not re-entrant; everything of a shim happens inside `run`."""
 
-    __slots__ = ("_epoll", "_exits", "_ready", "_signals", "_stopped", "_timers", "on_orphan")
+    __slots__ = ("_epoll", "_exits", "_is_stopped", "_ready", "_signals", "_timers", "on_orphan")
 
     def __init__(self, on_orphan: OnExit) -> None:
-        self._epoll = select.epoll(_EVENTS)
+        self._epoll = epoll()
         self._ready: dict[int, OnReady] = {}
         self._exits: dict[int, OnExit] = {}
         self._timers: list[tuple[float, Callable[[], None]]] = []
-        self._stopped = False
+        self._is_stopped = False
         self.on_orphan = on_orphan
         """Gets (pid, exit status) of every child that `on_exit` does not wait for."""
-        rawsignal.block(SIGCHLD)
-        mask = (1 << (SIGCHLD - 1)).to_bytes(_SIGSET_SIZE, "little")
-        self._signals = check(libc.signalfd(-1, mask, _SFD_FLAGS))
+        rawsignal.block(rawsignal.SIGCHLD)
+        self._signals = check(_signalfd(-1, _SIGNALFD_MASK, _SIGNALFD_FLAGS))
         self.add(self._signals, self._on_signal)
 
-    def add(self, fd: int, on_ready: OnReady, events: int = READ) -> None:
-        """Call `on_ready(events)` whenever `fd` is ready, until `remove`."""
+    def add(self, fd: int, on_ready: OnReady) -> None:
+        """Call `on_ready(events)` whenever `fd` is readable or broken, until `remove`."""
         self._ready[fd] = on_ready
-        self._epoll.register(fd, events)
+        self._epoll.register(fd, READ)
 
     def modify(self, fd: int, events: int) -> None:
         """Wait for other events of `fd`."""
         self._epoll.modify(fd, events)
 
     def remove(self, fd: int) -> None:
-        """Forget `fd`; before it is closed."""
+        """Forget `fd`; before it is closed. Idempotent."""
         if self._ready.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
@@ -71,60 +73,68 @@ class Loop:
 
     def later(self, delay_s: float, then: Callable[[], None]) -> None:
         """Call `then` after a while; it cannot be cancelled, so it checks whether it is still wanted."""
-        self._timers.append((time.monotonic() + delay_s, then))
+        self._timers.append((monotonic() + delay_s, then))
 
     def stop(self) -> None:
         """End `run` after this turn."""
-        self._stopped = True
+        self._is_stopped = True
 
     def run(self) -> None:
         """Serve until `stop`."""
         # Children may have ended before the signal was blocked.
         self._reap()
+        while not self._is_stopped:
+            self.turn()
+
+    def turn(self) -> None:
+        """Wait until something happens, and handle it."""
         ready = self._ready
-        while not self._stopped:
-            for fd, events in self._epoll.poll(self._pause()):
-                # Removed by one of those before it in this turn: its number may be somebody else's already.
-                on_ready = ready.get(fd)
-                if on_ready is not None:
-                    self._call(on_ready, events)
-            if self._timers:
-                self._run_timers()
+        for fd, events in self._epoll.poll(self._pause(), _MAX_EVENTS):
+            # Removed by one of those before it in this turn: its number may be somebody else's already.
+            on_ready = ready.get(fd)
+            if on_ready is not None:
+                try:
+                    on_ready(events)
+                except Exception:  # whatever it is, the container's keeper stays
+                    complain_of_bug("a descriptor's callback")
+        if self._timers:
+            self._run_timers()
 
     def _pause(self) -> float | None:
         if not self._timers:
             return None
-        return max(0.0, min(when for when, _ in self._timers) - time.monotonic())
+        return max(0.0, min(when for when, _ in self._timers) - monotonic())
 
     def _run_timers(self) -> None:
-        now = time.monotonic()
+        now = monotonic()
         due = [then for when, then in self._timers if when <= now]
         self._timers = [timer for timer in self._timers if timer[0] > now]
         for then in due:
-            self._call(then)
-
-    @staticmethod
-    def _call(function: Callable[..., None], *args: int) -> None:
-        try:
-            function(*args)
-        except Exception:  # whatever it is, the container's keeper stays
-            complain_of_bug(getattr(function, "__qualname__", "a callback"))
+            try:
+                then()
+            except Exception:
+                complain_of_bug("a timer")
 
     def _on_signal(self, _events: int) -> None:
-        try:
-            while os.read(self._signals, _INFO_SIZE):
-                pass
-        except BlockingIOError:
-            pass
+        # Which children it was, waitpid tells. A pending signal is one, however often it was sent.
+        read_fd(self._signals, _SIGNALFD_BYTES)
         self._reap()
 
     def _reap(self) -> None:
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status = waitpid(-1, _WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
             then = self._exits.pop(pid, None) or self.on_orphan
-            self._call(then, pid, exit_status_of(status))
+            try:
+                then(pid, exit_status_of(status))
+            except Exception:
+                complain_of_bug("a child's exit")
+
+    def close(self) -> None:
+        """Close its own descriptors; what was added stays its owner's. Leaves SIGCHLD blocked."""
+        self._epoll.close()
+        os.close(self._signals)

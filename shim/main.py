@@ -6,28 +6,30 @@ The process has its own session, no parent-death signal and only the descriptors
 
 from __future__ import annotations
 
-import faulthandler
-import gc
 import importlib
 import os
+from faulthandler import register as register_stack_dump
+from gc import disable as disable_collector
+from os import _exit, dup2
+from os import close as close_fd
+from os import open as open_fd
 from typing import NoReturn
 
 import msgspec
 
-from linux import prctl
-from shim import rawsignal
+from linux.prctl import set_child_subreaper, set_name
 from shim.complaint import complain_of_bug
 from shim.protocol import ShimStart
-from shim.rawsignal import SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGUSR1
+from shim.rawsignal import SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGUSR1, ignore, set_mask
 from shim.runtime import Runtime
+from shim.service import Service
 
 PROCESS_NAME = "wharfie-shim"
 
-# To stop a container is to kill its process, never its shim.
-_IGNORED_SIGNALS = (SIGHUP, SIGINT, SIGPIPE, SIGTERM)
+_MODULES = ("linux.openat2", "linux.overlay")
+"""What is needed at run time beyond what this module imports."""
 
-_MODULES = ("shim.service", "linux.openat2", "linux.overlay")
-"""The rest comes with these."""
+_LOG_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 
 _decode = msgspec.msgpack.Decoder(ShimStart).decode
 
@@ -49,31 +51,30 @@ def main(args: bytes, fds: list[int]) -> NoReturn:
     code = 70
     try:
         # What this process makes is little and stays; a collection would only touch every page of its parent.
-        gc.disable()
+        disable_collector()
         start = _decode(args)
-        _detach(start)
-        _serve(start, fds[0])
+        _detach(start.log)
+        service(start, fds[0]).run()
         code = 0
     except BaseException:  # the outermost frame: whatever it is, it is said and ends here
         complain_of_bug("the shim")
     finally:
-        os._exit(code)
+        _exit(code)
 
 
-def _detach(start: ShimStart) -> None:
-    for number in _IGNORED_SIGNALS:
-        rawsignal.ignore(number)
-    log = os.open(start.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.close(log)
-    faulthandler.register(SIGUSR1, file=2)
-    prctl.set_name(PROCESS_NAME)
-    prctl.set_child_subreaper()
+def _detach(log: str) -> None:
+    # To stop a container is to kill its process, never its shim.
+    ignore(SIGHUP, SIGINT, SIGPIPE, SIGTERM)
+    fd = open_fd(log, _LOG_FLAGS, 0o600)
+    dup2(fd, 1)
+    dup2(fd, 2)
+    close_fd(fd)
+    register_stack_dump(SIGUSR1, file=2)
+    set_name(PROCESS_NAME)
+    set_child_subreaper()
+    set_mask(())
 
 
-def _serve(start: ShimStart, listener: int) -> None:
-    from shim.service import Service
-
-    runtime = Runtime(start.runtime, start.runtime_root, start.systemd_cgroup)
-    Service(listener, runtime).run()
+def service(start: ShimStart, listener: int) -> Service:
+    """The service that a shim runs; `listener` is its socket and becomes the service's."""
+    return Service(listener, Runtime(start.runtime, start.runtime_root, systemd_cgroup=start.systemd_cgroup))

@@ -13,7 +13,7 @@ Then = Callable[["RuntimeFailure | None"], None]
 class Removal:
     """The removal of one container's runtime state; `begin` as soon as possible, `finish` when it has to be true."""
 
-    __slots__ = ("_bundle", "_id", "_is_done", "_is_running", "_loop", "_runtime", "_then")
+    __slots__ = ("_bundle", "_id", "_is_done", "_is_forced", "_is_running", "_loop", "_runtime", "_then")
 
     def __init__(self, container_id: str, bundle: str, *, loop: Loop, runtime: Runtime) -> None:
         self._id = container_id
@@ -21,6 +21,7 @@ class Removal:
         self._loop = loop
         self._runtime = runtime
         self._is_running = False
+        self._is_forced = False
         self._is_done = False
         self._then: Then | None = None
 
@@ -45,7 +46,11 @@ class Removal:
             self._ended(force=force, failure=RuntimeFailure("failed_precondition", f"{error}", "runtime_failed"))
             return
         self._is_running = True
-        self._loop.on_exit(pid, lambda _pid, _status: self._ended(force=force, failure=None))
+        self._is_forced = force
+        self._loop.on_exit(pid, self._on_exit)
+
+    def _on_exit(self, _pid: int, _status: int) -> None:
+        self._ended(force=self._is_forced, failure=None)
 
     def _ended(self, *, force: bool, failure: RuntimeFailure | None) -> None:
         self._is_running = False

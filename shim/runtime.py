@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from os import close as close_fd
+from os import fstat, posix_spawn, pread, stat
+from os import open as open_fd
 from typing import NamedTuple
 
 import msgspec
@@ -15,16 +18,22 @@ _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 # The shim or Python ignores them, and an ignored signal would stay ignored in the container.
 _RESET_SIGNALS = (SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGXFSZ)
 
+_DUP2 = os.POSIX_SPAWN_DUP2
+_READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC
+
 MAX_ERROR_BYTES = 64 * 1024
 MAX_MESSAGE_CHARACTERS = 2000
 
 
-class Runtime(NamedTuple):
+class Runtime:
     """Where the runtime is and what it is always told."""
 
-    path: str
-    root: str
-    systemd_cgroup: bool = False
+    __slots__ = ("path", "root", "systemd_cgroup")
+
+    def __init__(self, path: str, root: str, *, systemd_cgroup: bool = False) -> None:
+        self.path = path
+        self.root = root
+        self.systemd_cgroup = systemd_cgroup
 
     def _global(self, log: str) -> list[str]:
         options = [self.path, "--root", self.root, "--log", log, "--log-format", "json"]
@@ -63,7 +72,11 @@ class Runtime(NamedTuple):
 
     def knows(self, container_id: str) -> bool:
         """Whether the runtime has state of this container: both keep it in a directory of that name."""
-        return os.path.isdir(f"{self.root}/{container_id}")
+        try:
+            stat(f"{self.root}/{container_id}")
+        except OSError:
+            return False
+        return True
 
 
 def spawn(command: list[str], fds: Sequence[int] = ()) -> int:
@@ -73,10 +86,8 @@ def spawn(command: list[str], fds: Sequence[int] = ()) -> int:
         OSError: it cannot be started.
 
     """
-    actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(fds)]
-    return os.posix_spawn(
-        command[0], command, _ENVIRONMENT, file_actions=actions, setsigmask=(), setsigdef=_RESET_SIGNALS
-    )
+    actions = [(_DUP2, fd, number) for number, fd in enumerate(fds)]
+    return posix_spawn(command[0], command, _ENVIRONMENT, file_actions=actions, setsigmask=(), setsigdef=_RESET_SIGNALS)
 
 
 class RuntimeFailure(NamedTuple):
@@ -132,18 +143,22 @@ def classify(text: str) -> RuntimeFailure:
 
 def read_error(path: str) -> RuntimeFailure:
     """The classified error that a runtime left in its log file."""
-    try:
-        with open(path, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - MAX_ERROR_BYTES))
-            return classify(last_error(file.read()))
-    except OSError:
-        return classify("")
+    return classify(last_error(_read_end(path, MAX_ERROR_BYTES)))
 
 
 def read_pid(path: str) -> int:
     """The pid in a pid file; 0 when the runtime did not get as far as writing it."""
+    text = _read_end(path, 16)
+    return int(text) if text.isdigit() else 0
+
+
+def _read_end(path: str, size: int) -> bytes:
+    """The last bytes of a file; none when there is no such file. Not by `open`: file objects cost memory here."""
     try:
-        with open(path, "rb") as file:
-            return int(file.read(16) or b"0")
-    except (OSError, ValueError):
-        return 0
+        fd = open_fd(path, _READ_FLAGS)
+    except OSError:
+        return b""
+    try:
+        return pread(fd, size, max(0, fstat(fd).st_size - size))
+    finally:
+        close_fd(fd)

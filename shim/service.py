@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable
+from os import getpid
+from time import time_ns
 from typing import Any
 
 import msgspec
+from msgspec import MsgspecError
 
-from shim.answer import Answer, Answers
+from shim.answer import Answer, remember
 from shim.complaint import complain, complain_of_bug
 from shim.connection import Connection, Door
 from shim.container import Container
@@ -20,6 +21,7 @@ from shim.process import Process
 from shim.protocol import (
     VERSION,
     Ack,
+    Body,
     Connected,
     Create,
     Event,
@@ -35,45 +37,44 @@ from shim.states import refusal
 
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
-Handler = Callable[[Any, Answer], None]
-
 _CREATE = msgspec.msgpack.Decoder(Create).decode
 _TARGET = msgspec.msgpack.Decoder(Target).decode
 _EXEC = msgspec.msgpack.Decoder(Exec).decode
+_BODY = msgspec.msgpack.Decoder(Body).decode
 _KILL = msgspec.msgpack.Decoder(Kill).decode
 
 
 class Service:
     """All containers of this shim, and the connections that ask for them."""
 
+    __slots__ = ("_answers", "_containers", "_door", "_loop", "_runtime")
+
     def __init__(self, listener: int, runtime: Runtime) -> None:
         self._runtime = runtime
         self._loop = Loop(self._on_orphan)
         self._containers: dict[str, Container] = {}
-        self._answers = Answers()
+        self._answers: dict[str, Answer] = {}
         self._door = Door(listener, self._loop, self._on_message)
-        self._methods: dict[str, tuple[Callable[[Any], Any], Handler]] = {
-            "create": (_CREATE, self._create),
-            "start": (_TARGET, self._start),
-            "state": (_TARGET, self._state),
-            "exec": (_EXEC, self._exec),
-            "kill": (_KILL, self._kill),
-            "delete": (_TARGET, self._delete),
-            "pids": (_TARGET, self._pids),
-            "close_io": (_TARGET, self._close_io),
-            "shutdown": (lambda _body: None, self._shutdown),
-        }
 
     def run(self) -> None:
         """Serve until a `shutdown` is granted."""
         self._loop.run()
+
+    def turn(self) -> None:
+        """Wait for one thing to happen and handle it."""
+        self._loop.turn()
+
+    def close(self) -> None:
+        """Close what it opened itself."""
+        self._door.close()
+        self._loop.close()
 
     # --- messages ------------------------------------------------------------------------------------------------
 
     def _on_message(self, connection: Connection, data: bytes) -> None:
         try:
             message = decode_to_shim.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except (MsgspecError, UnicodeDecodeError, RecursionError) as error:
             # A request without a readable id cannot be answered, and its sender would wait for ever.
             complain(f"connection closed, its message is malformed: {error}")
             connection.close()
@@ -86,24 +87,25 @@ class Service:
             self._on_request(connection, message)
 
     def _on_request(self, connection: Connection, request: Request) -> None:
-        if request.key and (earlier := self._answers.find(request.key)) is not None:
-            earlier.wait(request.id, connection.send)
+        key = request.key
+        if key and (earlier := self._answers.get(key)) is not None:
+            earlier.repeat(request.id, connection)
             return
-        answer = Answer()
-        answer.wait(request.id, connection.send)
-        decode, handler = self._methods.get(request.method, (None, None))
-        if decode is None or handler is None:
+        answer = Answer(request.id, connection)
+        method = _METHODS.get(request.method)
+        if method is None:
             answer.fail("unimplemented", f"shim has no method '{request.method}'")
             return
+        decode, handler = method
         try:
             body = decode(request.body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except (MsgspecError, UnicodeDecodeError, RecursionError) as error:
             answer.fail("invalid_argument", f"request of '{request.method}' does not fit: {error}")
             return
-        if request.key:
-            self._answers.remember(request.key, answer)
+        if key:
+            remember(self._answers, key, answer)
         try:
-            handler(body, answer)
+            handler(self, body, answer)
         except Exception as error:  # a bug in one request must not take the container's keeper away
             complain_of_bug(f"'{request.method}'")
             if not answer.is_given:
@@ -111,9 +113,8 @@ class Service:
 
     def _connect(self, connection: Connection, request: Request) -> None:
         states = [container.state() for container in self._containers.values()]
-        answer = Answer()
-        answer.wait(request.id, connection.send)
-        answer.ok(Connected(shim_pid=os.getpid(), version=VERSION, containers=states))
+        answer = Answer(request.id, connection)
+        answer.ok(Connected(shim_pid=getpid(), version=VERSION, containers=states))
         connection.is_subscribed = True
         for container in self._containers.values():
             for record in container.journal.unacknowledged:
@@ -122,7 +123,7 @@ class Service:
     def _publish(self, container: Container, record: Record) -> None:
         message = b""
         # A copy: a connection that breaks takes itself off the list.
-        for connection in tuple(self._door.connections):
+        for connection in self._door.connections[:]:
             if connection.is_subscribed:
                 message = message or _event(container, record)
                 connection.send(message)
@@ -141,15 +142,15 @@ class Service:
 
     def _on_orphan(self, pid: int, status: int) -> None:
         """A child that nobody waits for: a container's process, one that is being started, or a stray of one."""
-        now_ns = time.time_ns()
+        now = time_ns()
         for container in self._containers.values():
             for process in container.processes():
                 if process.pid == pid and not process.has_ended:
-                    container.exited(process, status, now_ns)
+                    container.exited(process, status, now)
                     return
         for container in self._containers.values():
             if container.starting:
-                container.early_exits[pid] = (status, now_ns)
+                container.early_exits[pid] = (status, now)
 
     # --- methods -------------------------------------------------------------------------------------------------
 
@@ -233,13 +234,27 @@ class Service:
         process.is_stdin_closed = True
         answer.ok()
 
-    def _shutdown(self, _body: None, answer: Answer) -> None:
-        living = [container.id for container in self._containers.values() if not container.is_gone]
-        if living:
-            answer.fail("failed_precondition", f"shim still has the task '{living[0]}', delete it first")
-            return
+    def _shutdown(self, _body: Body, answer: Answer) -> None:
+        for container in self._containers.values():
+            if not container.is_gone:
+                answer.fail("failed_precondition", f"shim still has the task '{container.id}', delete it first")
+                return
         answer.ok()
         self._loop.stop()
+
+
+_METHODS: dict[str, tuple[Callable[[Any], Any], Callable[[Service, Any, Answer], None]]] = {
+    "create": (_CREATE, Service._create),
+    "start": (_TARGET, Service._start),
+    "state": (_TARGET, Service._state),
+    "exec": (_EXEC, Service._exec),
+    "kill": (_KILL, Service._kill),
+    "delete": (_TARGET, Service._delete),
+    "pids": (_TARGET, Service._pids),
+    "close_io": (_TARGET, Service._close_io),
+    "shutdown": (_BODY, Service._shutdown),
+}
+"""How a request's body is decoded, and who handles it. Not made anew in each shim."""
 
 
 def _event(container: Container, record: Record) -> bytes:

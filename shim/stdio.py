@@ -10,8 +10,12 @@ from __future__ import annotations
 
 import os
 import stat
+from os import close as close_fd
+from os import open as open_fd
 
 from shim.protocol import Stdio
+
+_NULL_FLAGS = os.O_RDWR | os.O_CLOEXEC
 
 FILE_SCHEME = "file://"
 _FIFO_SCHEME = "fifo://"
@@ -55,7 +59,7 @@ class Streams:
 
     def _input(self, path: str) -> int:
         if not path:
-            return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+            return open_fd("/dev/null", _NULL_FLAGS)
         self.stdin_writer = _open_fifo(path, os.O_RDWR)
         # Does not wait, there is a writer: the one above.
         return _open_fifo(path, os.O_RDONLY)
@@ -63,13 +67,13 @@ class Streams:
     def release(self) -> None:
         """Close what the process inherited; idempotent."""
         for fd in self.fds:
-            os.close(fd)
+            close_fd(fd)
         self.fds.clear()
 
     def close_stdin(self) -> None:
         """Let the process see the end of its input, once every other writer has closed it; idempotent."""
         if self.stdin_writer >= 0:
-            os.close(self.stdin_writer)
+            close_fd(self.stdin_writer)
             self.stdin_writer = -1
 
     def close(self) -> None:
@@ -80,7 +84,7 @@ class Streams:
 
 def _output(path: str) -> int:
     if not path:
-        return os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
+        return open_fd("/dev/null", _NULL_FLAGS)
     if path.startswith(FILE_SCHEME):
         name = path[len(FILE_SCHEME) :]
         if not name.startswith("/"):
