@@ -72,9 +72,13 @@ class Overlayfs(LocalBackend):
         if active:
             options.append(f"workdir={self.directories.path(number)}/work")
             options.append(f"upperdir={self.files(number)}")
-        # A colon separates the directories, so one in a path is quoted.
-        options.append("lowerdir=" + ":".join(self.files(parent).replace(":", "\\:") for parent in parents))
+        options.append("lowerdir=" + ":".join(_quoted(self.files(parent)) for parent in parents))
         return [Mount(type="overlay", source="overlay", options=options)]
+
+
+def _quoted(directory: str) -> str:
+    """A lower directory as an option: a colon separates them, so one in a path is quoted."""
+    return directory.replace(":", "\\:")
 
 
 def _kernel_options(root: str) -> list[str]:
@@ -105,7 +109,7 @@ def _try_mount(root: str, options: Sequence[str]) -> None:
     try:
         if not _tells_file_types(trial):
             raise SkipPlugin(f"the file system of '{root}' does not tell file types (xfs: make it with ftype=1)")
-        directories = f"lowerdir={trial}/lower,upperdir={trial}/upper,workdir={trial}/work"
+        directories = f"lowerdir={_quoted(trial)}/lower,upperdir={trial}/upper,workdir={trial}/work"
         try:
             mount.mount("overlay", f"{trial}/merged", fstype="overlay", data=",".join([*options, directories]))
         except OSError as error:
