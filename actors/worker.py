@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import inspect
 import logging
 import os
 import time
 import traceback
-import typing
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,11 +25,13 @@ import msgspec
 import zmq
 
 from actors import outcall
-from actors.call import Call, Reply, Result, handlers_of
+from actors.answer import as_wharfie_error, error_frames, frames_of, with_id
+from actors.call import Call, Result
 from actors.control import Control, ControlClosed, DumpStack, Stop
+from actors.running import Answered, Handler, Running, handlers
 from wharfie import errors, protocol
 from wharfie.dealer import announce, descriptor, readable, receive
-from wharfie.protocol import MAGIC, Kind, Routed
+from wharfie.protocol import MAGIC, Routed
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -43,26 +43,6 @@ Frames = Sequence[bytes | memoryview]
 
 BATCH = 128
 """Messages handled in one turn before the loop lets others run."""
-
-REMEMBERED_REPLIES = 1024
-"""Keyed replies kept for callers that ask again because a router died with the answer."""
-
-
-class _Handler(typing.NamedTuple):
-    function: Callable[..., Any]
-    request: type[Any]
-    shape: str
-
-
-class _Running:
-    """A coroutine or stream at work: who waits for it, and its credits."""
-
-    __slots__ = ("credits", "routes", "task")
-
-    def __init__(self, route: int, credits_: int) -> None:
-        self.routes = [route]
-        self.credits = asyncio.Semaphore(credits_)
-        self.task: asyncio.Task[None] | None = None
 
 
 class Worker:
@@ -81,10 +61,10 @@ class Worker:
         self.control = control
         self._backend = backend
         self._heartbeat_s = heartbeat_s
-        self._handlers: dict[str, _Handler] = {}
-        self._running: dict[int, _Running] = {}
-        self._by_key: dict[str, _Running] = {}
-        self._replies: OrderedDict[str, list[Any]] = OrderedDict()
+        self._handlers: dict[str, Handler] = {}
+        self._running: dict[int, Running] = {}
+        self._by_key: dict[str, Running] = {}
+        self._answered = Answered()
         self._outbox: deque[list[Any]] = deque()
         self._turn: list[tuple[Call, list[Any]]] = []
         self._flush_scheduled = False
@@ -100,15 +80,7 @@ class Worker:
 
     def add(self, service: object) -> None:
         """Serve every handler of a service."""
-        for method, function in handlers_of(service).items():
-            hints = typing.get_type_hints(function)
-            if inspect.isasyncgenfunction(function):
-                shape = "stream"
-            elif inspect.iscoroutinefunction(function):
-                shape = "async"
-            else:
-                shape = "plain"
-            self._handlers[method] = _Handler(function, hints["request"], shape)
+        self._handlers.update(handlers(service))
 
     async def call(
         self,
@@ -344,13 +316,13 @@ class Worker:
         call = Call(header, payload)
         if handler.shape == "plain":
             try:
-                self._turn.append((call, self._reply(route, handler.function(call, request))))
+                self._turn.append((call, frames_of(route, "reply", handler.function(call, request))))
             except Exception as error:
                 self._turn.append((call, self._error(route, error, method=header.method)))
             return
         if header.key and handler.shape == "async" and self._join(header.key, route):
             return
-        running = _Running(route, header.credits)
+        running = Running(route, header.credits)
         self._running[route] = running
         if handler.shape == "stream":
             work = self._stream(running, handler.function(call, request), header.method)
@@ -368,41 +340,34 @@ class Worker:
             running.routes.append(route)
             self._running[route] = running
             return True
-        frames = self._replies.get(key)
+        frames = self._answered.find(key)
         if frames is None:
             return False
         again = list(frames)
-        again[1] = _with_id(again[1], route)
+        again[1] = with_id(again[1], route)
         self._post(again)
         return True
 
-    def _remember(self, key: str, frames: list[Any]) -> None:
-        """Keep an answer: a copy of the request that comes late, after a router died, must not be done anew."""
-        if key:
-            self._replies[key] = frames
-            if len(self._replies) > REMEMBERED_REPLIES:
-                self._replies.popitem(last=False)
-
-    async def _answer(self, running: _Running, work: Awaitable[Any], call: Call) -> None:
+    async def _answer(self, running: Running, work: Awaitable[Any], call: Call) -> None:
         try:
-            frames = self._reply(0, await work)
-            self._remember(call.key, frames)
+            frames = frames_of(0, "reply", await work)
+            self._answered.keep(call.key, frames)
         except asyncio.CancelledError:
             frames = self._error(0, errors.Cancelled(f"'{call.method}' was cancelled", maybe_done=True))
         except Exception as error:
             coded = as_wharfie_error(error, method=call.method, where=self.name)
             frames = self._error(0, coded)
             if not coded.retryable:
-                self._remember(call.key, frames)
+                self._answered.keep(call.key, frames)
         if call.key and self._by_key.get(call.key) is running:
             del self._by_key[call.key]
         for route in running.routes:
             self._running.pop(route, None)
             frames = list(frames)
-            frames[1] = _with_id(frames[1], route)
+            frames[1] = with_id(frames[1], route)
             self._post(frames)
 
-    async def _stream(self, running: _Running, items: Any, method: str) -> None:
+    async def _stream(self, running: Running, items: Any, method: str) -> None:
         route = running.routes[0]
         end = protocol.encode(protocol.Header(id=route, kind="end"))
         last: bytes = b"\x80"
@@ -412,7 +377,7 @@ class Worker:
                     last = protocol.encode(item.body)
                     continue
                 await running.credits.acquire()
-                self._post(self._frames(route, "item", item))
+                self._post(frames_of(route, "item", item))
             self._post([MAGIC, end, last])
         except asyncio.CancelledError:
             self._post(self._error(route, errors.Cancelled(f"'{method}' was cancelled")))
@@ -422,49 +387,9 @@ class Worker:
             self._running.pop(route, None)
             await items.aclose()
 
-    def _reply(self, route: int, value: Any) -> list[Any]:
-        return self._frames(route, "reply", value)
-
-    @staticmethod
-    def _frames(route: int, kind: str, value: Any) -> list[Any]:
-        header = protocol.encode(protocol.Header(id=route, kind=kind))
-        if isinstance(value, Reply):
-            return [MAGIC, header, protocol.encode(value.body), *value.payload]
-        if isinstance(value, bytes):
-            return [MAGIC, header, value]
-        return [MAGIC, header, protocol.encode(value)]
-
     def _error(self, route: int, error: Exception, *, method: str = "") -> list[Any]:
-        coded = as_wharfie_error(error, method=method, where=self.name)
-        header = protocol.encode(protocol.Header(id=route, kind=str(Kind.ERROR)))
-        return [MAGIC, header, protocol.encode(coded.to_wire())]
+        return error_frames(route, error, method=method, where=self.name)
 
 
 def _stack(task: asyncio.Task[Any]) -> list[traceback.FrameSummary]:
     return [frame for top in task.get_stack() for frame in traceback.extract_stack(top, limit=1)]
-
-
-def _with_id(header: bytes, route: int) -> bytes:
-    kind = protocol.decode_header(header).kind
-    return protocol.encode(protocol.Header(id=route, kind=kind))
-
-
-def as_wharfie_error(error: Exception, *, method: str, where: str) -> errors.WharfieError:
-    """Any exception as one that may cross the wire; a bug is logged with its stack and named by a report id."""
-    import errno
-
-    if isinstance(error, errors.WharfieError):
-        return error
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return errors.ResourceExhausted(
-            f"no space left for '{method}': {error}; free some or enlarge the file system",
-            details={"reason": "disk_full"},  # not retryable: nobody waits for room that only a person can make
-        )
-    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        return errors.ResourceExhausted(f"out of file descriptors for '{method}'", retryable=True)
-    report = f"{where}-{os.getpid()}-{time.monotonic_ns():x}"
-    log.error("bug in '%s' (report %s)\n%s", method, report, "".join(traceback.format_exception(error)))
-    return errors.Internal(
-        f"'{method}' failed in worker '{where}': {type(error).__name__}: {error}; please report it",
-        details={"report_id": report},
-    )

@@ -23,7 +23,6 @@ from actors.control import (
     Stop,
     SupervisorReply,
     SupervisorRequest,
-    Up,
 )
 from supervisor.router import answers, door
 from supervisor.router.audit import Audit
@@ -377,8 +376,6 @@ class Router:
                 self._on_supervisor(message)
             elif isinstance(message, Stop):
                 self._stopping = True
-            elif isinstance(message, Up):
-                log.debug("worker up name=%s generation=%d", message.name, message.generation)
             elif isinstance(message, Reloaded):
                 log.debug("configuration read again; the router's limits change with its restart")
 

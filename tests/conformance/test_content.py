@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.conformance import content
+from tests.conformance import content, content_sharing
 from wharfie import Client
 
 
@@ -19,6 +19,6 @@ def test_content(case: Callable[[Client], None], connect: Callable[[], Client]) 
     case(connect())
 
 
-@pytest.mark.parametrize("case", content.SHARING, ids=name_of)
+@pytest.mark.parametrize("case", content_sharing.SHARING, ids=name_of)
 def test_between_namespaces(case: Callable[[Client, Client], None], connect: Callable[[], Client]) -> None:
     case(connect(), connect())
