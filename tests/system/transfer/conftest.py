@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -77,8 +78,9 @@ def state(pid: int) -> str:
         return ""
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Rig]:
+@contextlib.contextmanager
+def started() -> Iterator[Rig]:
+    """A daemon and a client of it."""
     with tempfile.TemporaryDirectory(prefix="transfer-", dir="/dev/shm") as directory:
         points = Failpoints(f"{directory}/points")
         config = "[supervisor]\nintensity = 100000\n"
@@ -87,6 +89,20 @@ def running() -> Iterator[Rig]:
             wharfie.connect(str(daemon.address), namespace="ci", timeout_s=60) as client,
         ):
             yield Rig(daemon, points, client, directory)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Rig]:
+    """One for all tests of a module."""
+    with started() as rig:
+        yield rig
+
+
+@pytest.fixture
+def own() -> Iterator[Rig]:
+    """One for a test that kills the daemon itself."""
+    with started() as rig:
+        yield rig
 
 
 @pytest.fixture

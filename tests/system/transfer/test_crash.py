@@ -88,3 +88,23 @@ def test_an_import_that_died_after_it_dropped_the_ingest_is_answered_as_done(rig
     importing.join(60)
     assert answers == ["x:1"]
     is_whole(rig)
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize(
+    "point", ["transfer.import.after-plan", "transfer.unpack.after-apply", "transfer.unpack.after-commit"]
+)
+def test_the_daemon_killed_and_started_again_finishes_the_import(own: Rig, point: str, is_stream: bool) -> None:
+    own.points.arm(point, "stop")
+    source = io.BytesIO(image()) if is_stream else own.archive(image())
+    answers: list[str] = []
+    importing = threading.Thread(
+        target=lambda: answers.extend(one.name for one in own.client.images.import_(source, timeout_s=40))
+    )
+    importing.start()
+    until(own.stopped)
+    own.daemon.kill()
+    own.daemon.start()
+    importing.join(60)
+    assert answers == ["x:1"]
+    is_whole(own)
