@@ -36,6 +36,11 @@ def handles(method: str) -> Callable[[F], F]:
     return mark
 
 
+def method_of(function: object) -> str:
+    """The wire's name of a marked function; empty for any other."""
+    return str(getattr(function, _MARK, ""))
+
+
 def handlers_of(service: object) -> dict[str, Callable[..., Any]]:
     """Method name to bound handler, of every marked method of a service."""
     found: dict[str, Callable[..., Any]] = {}

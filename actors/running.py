@@ -23,6 +23,18 @@ class Handler(typing.NamedTuple):
     shape: str
 
 
+_requests: dict[Any, type[Any]] = {}
+
+
+def request_of(function: Callable[..., Any]) -> type[Any]:
+    """The type of a handler's request, from its annotation; resolved once."""
+    plain = getattr(function, "__func__", function)
+    found = _requests.get(plain)
+    if found is None:
+        found = _requests[plain] = typing.get_type_hints(plain)["request"]
+    return found
+
+
 def handlers(service: object) -> dict[str, Handler]:
     """Method name to handler, of every marked method of a service."""
     found: dict[str, Handler] = {}
@@ -33,7 +45,7 @@ def handlers(service: object) -> dict[str, Handler]:
             shape = "async"
         else:
             shape = "plain"
-        found[method] = Handler(function, typing.get_type_hints(function)["request"], shape)
+        found[method] = Handler(function, request_of(function), shape)
     return found
 
 
