@@ -11,7 +11,7 @@ from cli import complete
 from cli.duration import spoken as spoken_time
 from cli.duration import timestamp
 from cli.each import do
-from cli.group import Noun, command
+from cli.group import Noun, command, option
 from cli.output import fields, json_text, plain, print_json, print_lines, print_table
 from cli.settings import Settings, pass_settings
 from cli.size import spoken
@@ -42,7 +42,7 @@ def actor() -> None:
     wharfie actor ls --json
     """,
 )
-@click.option("-q", "--quiet", is_flag=True, help="Only the names.")
+@option("-q", "--quiet", is_flag=True, help="Only the names.")
 @pass_settings
 def ls(settings: Settings, /, *, quiet: bool) -> None:
     """List actors and how they fare."""

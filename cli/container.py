@@ -9,7 +9,7 @@ import click
 from cli import complete
 from cli.duration import timestamp
 from cli.each import do
-from cli.group import Noun, command
+from cli.group import Noun, command, option
 from cli.labels import label_mask, parse_labels
 from cli.lifecycle import containers_argument, kill, start, stop, wait
 from cli.output import labels_text, plain, print_json, print_lines, print_table
@@ -37,7 +37,7 @@ for _shared in (start, stop, kill, wait):
     wharfie container ls 'image~=busybox'
     """,
 )
-@click.option("-q", "--quiet", is_flag=True, help="Only the ids.")
+@option("-q", "--quiet", is_flag=True, help="Only the ids.")
 @click.argument("filters", nargs=-1, metavar="[FILTER]...")
 @pass_settings
 def ls(settings: Settings, /, filters: Sequence[str], *, quiet: bool) -> None:
@@ -111,8 +111,8 @@ def inspect(settings: Settings, /, containers: tuple[str, ...]) -> None:
     wharfie rm -f $(wharfie ps -aq)
     """,
 )
-@click.option("-f", "--force", is_flag=True, help="Also when it runs: it is killed first. A missing one is no error.")
-@click.option("--keep-snapshot", is_flag=True, help="Keep the container's file system.")
+@option("-f", "--force", is_flag=True, help="Also when it runs: it is killed first. A missing one is no error.")
+@option("--keep-snapshot", is_flag=True, help="Keep the container's file system.")
 @containers_argument
 @pass_settings
 def rm(settings: Settings, /, containers: tuple[str, ...], *, force: bool, keep_snapshot: bool) -> int:

@@ -11,7 +11,7 @@ import click
 from cli import complete
 from cli.duration import ago
 from cli.each import do
-from cli.group import Noun, command
+from cli.group import Noun, command, option
 from cli.labels import label_mask, parse_labels
 from cli.output import labels_text, plain, print_json, print_lines, print_table
 from cli.settings import Settings, pass_settings
@@ -40,7 +40,7 @@ def content() -> None:
     wharfie content ls 'labels.team==base'
     """,
 )
-@click.option("-q", "--quiet", is_flag=True, help="Only the digests.")
+@option("-q", "--quiet", is_flag=True, help="Only the digests.")
 @click.argument("filters", nargs=-1, metavar="[FILTER]...")
 @pass_settings
 def ls(settings: Settings, /, filters: Sequence[str], *, quiet: bool) -> None:
@@ -81,8 +81,8 @@ def inspect(settings: Settings, /, digests: tuple[str, ...]) -> None:
     wharfie content get sha256:… > blob
     """,
 )
-@click.option("--offset", default=0, type=click.IntRange(min=0), metavar="BYTES", help="Begin here.")
-@click.option("--size", default=0, type=click.IntRange(min=0), metavar="BYTES", help="So many.  [default: to the end]")
+@option("--offset", default=0, type=click.IntRange(min=0), metavar="BYTES", help="Begin here.")
+@option("--size", default=0, type=click.IntRange(min=0), metavar="BYTES", help="So many.  [default: to the end]")
 @digests_argument
 @pass_settings
 def get(settings: Settings, /, digests: tuple[str, ...], *, offset: int, size: int) -> None:
@@ -100,9 +100,9 @@ def get(settings: Settings, /, digests: tuple[str, ...], *, offset: int, size: i
     wharfie content ingest --expected-digest sha256:… upload-1 < blob
     """,
 )
-@click.option("--expected-size", default=0, type=click.IntRange(min=0), metavar="BYTES", help="Refuse another size.")
-@click.option("--expected-digest", default="", metavar="DIGEST", help="Refuse other bytes.")
-@click.option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Label the blob.")
+@option("--expected-size", default=0, type=click.IntRange(min=0), metavar="BYTES", help="Refuse another size.")
+@option("--expected-digest", default="", metavar="DIGEST", help="Refuse other bytes.")
+@option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Label the blob.")
 @click.argument("ref")
 @pass_settings
 def ingest(

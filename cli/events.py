@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.duration import timestamp
-from cli.group import command
+from cli.group import command, option
 from cli.output import json_text, print_json_line
 from cli.settings import Settings, pass_settings
 
@@ -43,7 +43,7 @@ def line_of(envelope: Envelope) -> str:
     wharfie events -n ci --after 0
     """,
 )
-@click.option("--after", default=-1, type=click.IntRange(min=-1), metavar="N", help="Also those behind event number N.")
+@option("--after", default=-1, type=click.IntRange(min=-1), metavar="N", help="Also those behind event number N.")
 @click.argument("filters", nargs=-1, metavar="[FILTER]...")
 @pass_settings
 def events(settings: Settings, /, filters: Sequence[str], *, after: int) -> None:

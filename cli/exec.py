@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import complete
-from cli.group import command
+from cli.group import command, option
 from cli.resolve import container as resolve
 from cli.settings import Settings, pass_settings
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     echo data | wharfie exec -i web tee /tmp/file
     """,
 )
-@click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Set a variable, or pass on our own.")
-@click.option("-w", "--workdir", default="", metavar="DIR", help="The directory to start in.")
-@click.option("-u", "--user", default="", metavar="USER[:GROUP]", help="Run as this user, by name or number.")
-@click.option("-d", "--detach", is_flag=True, help="Print the id of the exec and return; its output is dropped.")
-@click.option("-i", "--interactive", is_flag=True, help="Our standard input becomes the command's.")
-@click.option("--exec-id", default="", metavar="ID", help="[default: a random one]")
+@option("-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Set a variable, or pass on our own.")
+@option("-w", "--workdir", default="", metavar="DIR", help="The directory to start in.")
+@option("-u", "--user", default="", metavar="USER[:GROUP]", help="Run as this user, by name or number.")
+@option("-d", "--detach", is_flag=True, help="Print the id of the exec and return; its output is dropped.")
+@option("-i", "--interactive", is_flag=True, help="Our standard input becomes the command's.")
+@option("--exec-id", default="", metavar="ID", help="[default: a random one]")
 @click.argument("container", shell_complete=complete.containers)
 @click.argument("args", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND [ARG]...")
 @pass_settings

@@ -39,7 +39,7 @@ def _keep_seconds(ctx: click.Context, param: click.Parameter, value: str | None)
     _keep(ctx, param, seconds(ctx, param, value))
 
 
-def global_options(*, taken: frozenset[str] = frozenset(), hidden: bool = False) -> list[click.Option]:
+def global_options(*, taken: frozenset[str] = frozenset(), hidden: bool = False) -> list[Option]:
     """The options that every command takes, before and after its name.
 
     Args:
@@ -51,7 +51,7 @@ def global_options(*, taken: frozenset[str] = frozenset(), hidden: bool = False)
         return [name for name in declarations if name not in taken]
 
     return [
-        click.Option(
+        Option(
             names("-a", "--address", "address"),
             metavar="SOCKET",
             help="The daemon's socket.  [env: WHARFIE_ADDRESS; default: /run/wharfie/wharfie.sock]",
@@ -59,7 +59,7 @@ def global_options(*, taken: frozenset[str] = frozenset(), hidden: bool = False)
             callback=_keep,
             hidden=hidden,
         ),
-        click.Option(
+        Option(
             names("-n", "--namespace", "namespace"),
             metavar="NAME",
             help="The namespace to work in.  [env: WHARFIE_NAMESPACE; default: default]",
@@ -67,7 +67,7 @@ def global_options(*, taken: frozenset[str] = frozenset(), hidden: bool = False)
             callback=_keep,
             hidden=hidden,
         ),
-        click.Option(
+        Option(
             ["--timeout", "timeout_s"],
             metavar="DURATION",
             help="Give up a call to the daemon after this time; 0 never.  [default: 60s]",
@@ -75,7 +75,7 @@ def global_options(*, taken: frozenset[str] = frozenset(), hidden: bool = False)
             callback=_keep_seconds,
             hidden=hidden,
         ),
-        click.Option(
+        Option(
             ["--json", "json"],
             is_flag=True,
             help="Print JSON.",
@@ -86,7 +86,46 @@ def global_options(*, taken: frozenset[str] = frozenset(), hidden: bool = False)
     ]
 
 
-class Command(click.Command):
+class Option(click.Option):
+    """An option whose help is taken as it is: click would load `inspect` only to strip its indentation."""
+
+    def __init__(self, *args: Any, help: str | None = None, **attrs: Any) -> None:
+        super().__init__(*args, **attrs)
+        self.help = help
+
+
+def option(*names: str, **attrs: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator: an `Option`."""
+    return click.option(*names, cls=Option, **attrs)
+
+
+class Helpful(click.Command):
+    """A command whose `--help` is an `Option` of ours."""
+
+    _help: Option | None = None
+
+    def get_help_option(self, ctx: click.Context) -> Option | None:
+        """The option that shows the help; made once."""
+        names = self.get_help_option_names(ctx)
+        if names and self.add_help_option and self._help is None:
+            self._help = Option(
+                names,
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_show_help,
+                help="Show this message and exit.",
+            )
+        return self._help
+
+
+def _show_help(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(ctx.get_help())
+        ctx.exit()
+
+
+class Command(Helpful):
     """A command with the global options.
 
     Args:
@@ -109,7 +148,7 @@ class Command(click.Command):
         formatter.write_text("Global options (see 'wharfie --help'): --address, --namespace, --timeout, --json.")
 
 
-class Noun(click.Group):
+class Noun(Helpful, click.Group):
     """A group of verbs for one noun."""
 
     command_class = Command
@@ -125,7 +164,7 @@ class Noun(click.Group):
         return found or super().get_command(ctx, VERBS.get(cmd_name, cmd_name))
 
 
-class Top(click.Group):
+class Top(Helpful, click.Group):
     """`wharfie` itself: imports the module of a command when that command is invoked."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:

@@ -10,7 +10,7 @@ import click
 from cli import complete
 from cli.duration import ago
 from cli.each import do, done
-from cli.group import Noun, command
+from cli.group import Noun, command, option
 from cli.inspect import of_image
 from cli.labels import label_mask, parse_labels
 from cli.load import load
@@ -52,8 +52,8 @@ def _facts(client: Client, record: Image) -> tuple[int, str]:
     wharfie images -q
     """,
 )
-@click.option("-q", "--quiet", is_flag=True, help="Only the names.")
-@click.option("--no-trunc", "whole", is_flag=True, help="Shorten nothing.")
+@option("-q", "--quiet", is_flag=True, help="Only the names.")
+@option("--no-trunc", "whole", is_flag=True, help="Shorten nothing.")
 @click.argument("filters", nargs=-1, metavar="[FILTER]...")
 @pass_settings
 def ls(settings: Settings, /, filters: Sequence[str], *, quiet: bool, whole: bool) -> None:
@@ -108,7 +108,7 @@ def inspect(settings: Settings, /, names: tuple[str, ...]) -> None:
     wharfie tag busybox:latest mine:1
     """,
 )
-@click.option("--no-force", is_flag=True, help="Fail when the new name is taken; without it that image loses it.")
+@option("--no-force", is_flag=True, help="Fail when the new name is taken; without it that image loses it.")
 @click.argument("source", metavar="IMAGE", shell_complete=complete.images)
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @pass_settings
@@ -129,7 +129,7 @@ def tag(settings: Settings, /, source: str, names: tuple[str, ...], *, no_force:
     wharfie rmi mine:1
     """,
 )
-@click.option("-f", "--force", is_flag=True, help="A missing one is no error.")
+@option("-f", "--force", is_flag=True, help="A missing one is no error.")
 @click.argument("names", nargs=-1, required=True, metavar="IMAGE...", shell_complete=complete.images)
 @pass_settings
 def rm(settings: Settings, /, names: tuple[str, ...], *, force: bool) -> int:
@@ -183,8 +183,8 @@ def label(settings: Settings, /, name: str, labels: tuple[str, ...]) -> None:
     wharfie image unpack busybox:latest
     """,
 )
-@click.option("--snapshotter", default="", metavar="NAME", help="[default: the daemon's]")
-@click.option("--platform", default="", metavar="OS/ARCH", help="[default: this machine's]")
+@option("--snapshotter", default="", metavar="NAME", help="[default: the daemon's]")
+@option("--platform", default="", metavar="OS/ARCH", help="[default: this machine's]")
 @click.argument("name", metavar="IMAGE", shell_complete=complete.images)
 @pass_settings
 def unpack(settings: Settings, /, name: str, **options: Any) -> None:

@@ -9,7 +9,7 @@ import click
 
 from cli import complete
 from cli.each import do, each
-from cli.group import command, seconds
+from cli.group import command, option, seconds
 from cli.output import print_json, print_lines
 from cli.resolve import container as resolve
 from cli.settings import Settings, pass_settings
@@ -53,7 +53,7 @@ def send(client: Client, container: Container, signal: str, *, all_: bool = Fals
     wharfie stop -t 2 web db
     """,
 )
-@click.option(
+@option(
     "-t",
     "--time",
     "grace_s",
@@ -110,8 +110,8 @@ def _ended(client: Client, container: Container, within_s: float) -> bool:
     wharfie start --attach job
     """,
 )
-@click.option("--attach", is_flag=True, help="Stay in the foreground, as 'run' does (one container only).")
-@click.option("-i", "--interactive", is_flag=True, help="With --attach: our standard input becomes the container's.")
+@option("--attach", is_flag=True, help="Stay in the foreground, as 'run' does (one container only).")
+@option("-i", "--interactive", is_flag=True, help="With --attach: our standard input becomes the container's.")
 @containers_argument
 @pass_settings
 def start(settings: Settings, /, containers: tuple[str, ...], *, attach: bool, interactive: bool) -> int:
@@ -190,7 +190,7 @@ def _attach(client: Client, container: Container, *, interactive: bool) -> int:
     wharfie kill -s HUP web
     """,
 )
-@click.option("-s", "--signal", default="SIGKILL", metavar="SIGNAL", help="Name or number.  [default: SIGKILL]")
+@option("-s", "--signal", default="SIGKILL", metavar="SIGNAL", help="Name or number.  [default: SIGKILL]")
 @containers_argument
 @pass_settings
 def kill(settings: Settings, /, containers: tuple[str, ...], *, signal: str) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.group import command
+from cli.group import command, option
 from cli.output import plain, print_json, short_id
 from cli.settings import Settings, pass_settings
 from cli.size import spoken
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     wharfie import --name mine:1 layout.tar.gz
     """,
 )
-@click.option("--name", "names", multiple=True, metavar="NAME", help="Instead of the name in the archive.")
-@click.option("--base-name", default="", metavar="NAME", help="Images that have only a tag become NAME:TAG.")
-@click.option("--no-unpack", is_flag=True, help="Store the content only; unpack at the first run.")
-@click.option("--snapshotter", default="", metavar="NAME", help="Unpack into this one.  [default: the daemon's]")
-@click.option("--platform", default="", metavar="OS/ARCH", help="[default: this machine's]")
-@click.option("--all-platforms", is_flag=True, help="Keep the content of every platform.")
+@option("--name", "names", multiple=True, metavar="NAME", help="Instead of the name in the archive.")
+@option("--base-name", default="", metavar="NAME", help="Images that have only a tag become NAME:TAG.")
+@option("--no-unpack", is_flag=True, help="Store the content only; unpack at the first run.")
+@option("--snapshotter", default="", metavar="NAME", help="Unpack into this one.  [default: the daemon's]")
+@option("--platform", default="", metavar="OS/ARCH", help="[default: this machine's]")
+@option("--all-platforms", is_flag=True, help="Keep the content of every platform.")
 @click.argument("file", metavar="FILE|-", type=click.Path(allow_dash=True))
 @pass_settings
 def load(

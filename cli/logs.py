@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import complete
-from cli.group import command
+from cli.group import command, option
 from cli.output import print_json_line
 from cli.resolve import container
 from cli.settings import Settings, pass_settings
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     wharfie logs -f web
     """,
 )
-@click.option("-f", "--follow", is_flag=True, help="Go on until the container ends.")
-@click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines (not with --follow).")
+@option("-f", "--follow", is_flag=True, help="Go on until the container ends.")
+@option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines (not with --follow).")
 @click.argument("container", metavar="CONTAINER", shell_complete=complete.containers)
 @pass_settings
 def logs(settings: Settings, /, container_: str = "", *, follow: bool, tail: int | None, **values: str) -> None:

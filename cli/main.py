@@ -8,6 +8,10 @@ import gc
 # (events, logs -f) turns it on again.
 gc.disable()
 
+from cli.postpone import postpone  # noqa: E402
+
+postpone()
+
 import os  # noqa: E402
 import sys  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
@@ -15,7 +19,7 @@ from typing import TYPE_CHECKING  # noqa: E402
 import click  # noqa: E402
 
 from cli.failure import report  # noqa: E402
-from cli.group import CONTEXT, Top, global_options  # noqa: E402
+from cli.group import CONTEXT, Option, Top, global_options  # noqa: E402
 from cli.settings import Settings  # noqa: E402
 
 if TYPE_CHECKING:
@@ -38,7 +42,7 @@ top = Top(
     "wharfie",
     params=[
         *global_options(),
-        click.Option(
+        Option(
             ["--version"],
             is_flag=True,
             is_eager=True,

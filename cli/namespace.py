@@ -9,7 +9,7 @@ import click
 from cli import complete
 from cli.duration import timestamp
 from cli.each import do, done
-from cli.group import Noun, command
+from cli.group import Noun, command, option
 from cli.labels import label_mask, parse_labels
 from cli.output import labels_text, plain, print_json, print_lines, print_table
 from cli.settings import Settings, pass_settings
@@ -35,7 +35,7 @@ def namespace() -> None:
     wharfie namespace ls
     """,
 )
-@click.option("-q", "--quiet", is_flag=True, help="Only the names.")
+@option("-q", "--quiet", is_flag=True, help="Only the names.")
 @click.argument("filters", nargs=-1, metavar="[FILTER]...")
 @pass_settings
 def ls(settings: Settings, /, filters: Sequence[str], *, quiet: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.group import Noun, command
+from cli.group import Noun, command, option
 from cli.output import fields, labels_text, plain, print_json, print_lines, print_table
 from cli.settings import Settings, pass_settings
 
@@ -26,8 +26,8 @@ def plugin() -> None:
     wharfie plugin ls 'type~=snapshotter'
     """,
 )
-@click.option("-q", "--quiet", is_flag=True, help="Only type and id.")
-@click.option("-d", "--detailed", is_flag=True, help="Everything that is known.")
+@option("-q", "--quiet", is_flag=True, help="Only type and id.")
+@option("-d", "--detailed", is_flag=True, help="Everything that is known.")
 @click.argument("filters", nargs=-1, metavar="[FILTER]...")
 @pass_settings
 def ls(settings: Settings, /, filters: Sequence[str], *, quiet: bool, detailed: bool) -> None:

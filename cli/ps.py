@@ -6,10 +6,8 @@ import shlex
 import time
 from typing import TYPE_CHECKING
 
-import click
-
 from cli.duration import ago, spoken
-from cli.group import command
+from cli.group import command, option
 from cli.output import plain, print_json, print_lines, print_table, short_id
 from cli.settings import Settings, pass_settings
 from cli.uptime import started_at_ns
@@ -57,10 +55,10 @@ def command_text(spec: dict[str, object], *, whole: bool) -> str:
     wharfie ps -aq --status stopped
     """,
 )
-@click.option("-a", "--all", "all_", is_flag=True, help="Also those that have ended or never ran.")
-@click.option("-q", "--quiet", is_flag=True, help="Only the ids, whole.")
-@click.option("--no-trunc", "whole", is_flag=True, help="Shorten nothing.")
-@click.option(
+@option("-a", "--all", "all_", is_flag=True, help="Also those that have ended or never ran.")
+@option("-q", "--quiet", is_flag=True, help="Only the ids, whole.")
+@option("--no-trunc", "whole", is_flag=True, help="Shorten nothing.")
+@option(
     "-f",
     "--filter",
     "filters",
@@ -68,7 +66,7 @@ def command_text(spec: dict[str, object], *, whole: bool) -> str:
     metavar="FILTER",
     help="id, image, runtime.name or labels.KEY with ==, != or ~=; any of several may match.",
 )
-@click.option("--status", "statuses", multiple=True, metavar="STATUS", help="created, running, paused or stopped.")
+@option("--status", "statuses", multiple=True, metavar="STATUS", help="created, running, paused or stopped.")
 @pass_settings
 def ps(
     settings: Settings,

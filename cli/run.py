@@ -11,7 +11,7 @@ import click
 
 from cli import complete
 from cli.failure import EXIT_DAEMON, complain, exit_code
-from cli.group import command
+from cli.group import command, option
 from cli.hint import hint_for
 from cli.settings import Settings, pass_settings
 from cli.spec import LOG_URI, container_options, make
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     wharfie run --rm -v ./data:/data:ro -w /data busybox ls
     """,
 )
-@click.option("--rm", "remove", is_flag=True, help="Remove the container when it has ended, or could not start.")
-@click.option("-d", "--detach", is_flag=True, help="Print the id and return; 'wharfie logs' shows the output.")
-@click.option("-i", "--interactive", is_flag=True, help="Our standard input becomes the container's.")
+@option("--rm", "remove", is_flag=True, help="Remove the container when it has ended, or could not start.")
+@option("-d", "--detach", is_flag=True, help="Print the id and return; 'wharfie logs' shows the output.")
+@option("-i", "--interactive", is_flag=True, help="Our standard input becomes the container's.")
 @container_options
-@click.option("--log", "log", metavar="FILE", help="Append the output to this file instead.")
+@option("--log", "log", metavar="FILE", help="Append the output to this file instead.")
 @click.argument("image", shell_complete=complete.images)
 @click.argument("args", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND [ARG]...]")
 @pass_settings

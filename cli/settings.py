@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.postpone import reveal
+
 if TYPE_CHECKING:
     from wharfie._sync.client import Client
 
@@ -49,6 +51,7 @@ class Settings:
 
             known_s = _patience(endpoint(self.address)[0])
             connect_timeout_s = connect_timeout_s or min(known_s, self.limit_s or known_s)
+            reveal()
             self._client = Client(
                 self.address, namespace=self.namespace, timeout_s=self.limit_s, connect_timeout_s=connect_timeout_s
             )

@@ -9,7 +9,7 @@ import click
 from cli import complete
 from cli.duration import timestamp
 from cli.each import do, done
-from cli.group import Noun, command
+from cli.group import Noun, command, option
 from cli.labels import label_mask, parse_labels
 from cli.output import plain, print_json, print_lines, print_table
 from cli.settings import Settings, pass_settings
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from wharfie.types.base import Mount
     from wharfie.types.snapshots import Info
 
-snapshotter_option = click.option("--snapshotter", default="", metavar="NAME", help="[default: the daemon's]")
+snapshotter_option = option("--snapshotter", default="", metavar="NAME", help="[default: the daemon's]")
 key_argument = click.argument("key", shell_complete=complete.snapshots)
 
 
@@ -37,7 +37,7 @@ def snapshot() -> None:
     wharfie snapshot ls 'kind==active'
     """,
 )
-@click.option("-q", "--quiet", is_flag=True, help="Only the names.")
+@option("-q", "--quiet", is_flag=True, help="Only the names.")
 @snapshotter_option
 @click.argument("filters", nargs=-1, metavar="[FILTER]...")
 @pass_settings
@@ -114,7 +114,7 @@ def tree_lines(nodes: Sequence[dict[str, Any]], indent: str = "") -> list[str]:
     wharfie snapshot usage web
     """,
 )
-@click.option("-b", "--bytes", "exact", is_flag=True, help="Exact sizes.")
+@option("-b", "--bytes", "exact", is_flag=True, help="Exact sizes.")
 @snapshotter_option
 @click.argument("keys", nargs=-1, metavar="[KEY]...", shell_complete=complete.snapshots)
 @pass_settings
@@ -161,7 +161,7 @@ def mounts(settings: Settings, /, key: str, *, snapshotter: str) -> None:
     wharfie snapshot prepare work sha256:…
     """,
 )
-@click.option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Label the snapshot.")
+@option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Label the snapshot.")
 @snapshotter_option
 @click.argument("key")
 @click.argument("parent", default="", shell_complete=complete.snapshots)
@@ -180,7 +180,7 @@ def prepare(settings: Settings, /, key: str, parent: str, *, labels: tuple[str, 
     wharfie snapshot view look sha256:…
     """,
 )
-@click.option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Label the snapshot.")
+@option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Label the snapshot.")
 @snapshotter_option
 @click.argument("key")
 @click.argument("parent", default="", shell_complete=complete.snapshots)
@@ -198,7 +198,7 @@ def view(settings: Settings, /, key: str, parent: str, *, labels: tuple[str, ...
     wharfie snapshot commit base work
     """,
 )
-@click.option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Label the snapshot.")
+@option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Label the snapshot.")
 @snapshotter_option
 @click.argument("name")
 @key_argument

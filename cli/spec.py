@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.group import Option
 from cli.labels import parse_labels
 from cli.resolve import with_image
 from cli.size import parse_bytes
@@ -36,30 +37,26 @@ def _bytes(_ctx: click.Context, _param: click.Parameter, value: str) -> int:
 
 
 _OPTIONS = (
-    click.Option(["--name"], metavar="ID", help="The container's id.  [default: a random one]"),
-    click.Option(["-e", "--env"], multiple=True, metavar="NAME[=VALUE]", help="Set a variable, or pass on our own."),
-    click.Option(["-w", "--workdir"], default="", metavar="DIR", help="The directory to start in."),
-    click.Option(["-u", "--user"], default="", metavar="USER[:GROUP]", help="Run as this user, by name or number."),
-    click.Option(
-        ["-v", "--volume", "volumes"], multiple=True, metavar="SRC:DST[:ro]", help="Show SRC of the host at DST."
-    ),
-    click.Option(
+    Option(["--name"], metavar="ID", help="The container's id.  [default: a random one]"),
+    Option(["-e", "--env"], multiple=True, metavar="NAME[=VALUE]", help="Set a variable, or pass on our own."),
+    Option(["-w", "--workdir"], default="", metavar="DIR", help="The directory to start in."),
+    Option(["-u", "--user"], default="", metavar="USER[:GROUP]", help="Run as this user, by name or number."),
+    Option(["-v", "--volume", "volumes"], multiple=True, metavar="SRC:DST[:ro]", help="Show SRC of the host at DST."),
+    Option(
         ["--net"],
         default="none",
         type=click.Choice(["none", "host"]),
         help="Its own empty network, or the host's.  [default: none]",
     ),
-    click.Option(["--read-only"], is_flag=True, help="The root file system cannot be written."),
-    click.Option(["--hostname"], default="", metavar="NAME", help="[default: the container's id]"),
-    click.Option(["--privileged"], is_flag=True, help="Give up what keeps the container apart from the host."),
-    click.Option(
-        ["--memory", "memory_bytes"], default="0", metavar="SIZE", callback=_bytes, help="Memory limit: 64m, 1.5g."
-    ),
-    click.Option(["--cpus"], default=0.0, type=float, metavar="N", help="Processor limit: 1.5 is one and a half."),
-    click.Option(["--pids-limit"], default=0, type=int, metavar="N", help="Most processes and threads."),
-    click.Option(["--entrypoint"], default=None, metavar="PROGRAM", help="Replace the image's entrypoint."),
-    click.Option(["-l", "--label", "labels"], multiple=True, metavar="KEY=VALUE", help="Label the container."),
-    click.Option(["--snapshotter"], default="", metavar="NAME", help="[default: the daemon's]"),
+    Option(["--read-only"], is_flag=True, help="The root file system cannot be written."),
+    Option(["--hostname"], default="", metavar="NAME", help="[default: the container's id]"),
+    Option(["--privileged"], is_flag=True, help="Give up what keeps the container apart from the host."),
+    Option(["--memory", "memory_bytes"], default="0", metavar="SIZE", callback=_bytes, help="Memory limit: 64m, 1.5g."),
+    Option(["--cpus"], default=0.0, type=float, metavar="N", help="Processor limit: 1.5 is one and a half."),
+    Option(["--pids-limit"], default=0, type=int, metavar="N", help="Most processes and threads."),
+    Option(["--entrypoint"], default=None, metavar="PROGRAM", help="Replace the image's entrypoint."),
+    Option(["-l", "--label", "labels"], multiple=True, metavar="KEY=VALUE", help="Label the container."),
+    Option(["--snapshotter"], default="", metavar="NAME", help="[default: the daemon's]"),
 )
 
 

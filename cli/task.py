@@ -9,7 +9,7 @@ import click
 from cli import complete
 from cli.each import do
 from cli.exec import execute
-from cli.group import Noun, command
+from cli.group import Noun, command, option
 from cli.lifecycle import containers_argument, start, stop_signal, wait
 from cli.output import plain, print_json, print_lines, print_table
 from cli.resolve import container as resolve
@@ -30,7 +30,7 @@ def task() -> None:
     wharfie task ls
     """,
 )
-@click.option("-q", "--quiet", is_flag=True, help="Only the ids.")
+@option("-q", "--quiet", is_flag=True, help="Only the ids.")
 @pass_settings
 def ls(settings: Settings, /, *, quiet: bool) -> None:
     """List tasks, ended ones too."""
@@ -61,7 +61,7 @@ def ls(settings: Settings, /, *, quiet: bool) -> None:
     wharfie task inspect web
     """,
 )
-@click.option("--exec-id", default="", metavar="ID", help="Of this exec.")
+@option("--exec-id", default="", metavar="ID", help="Of this exec.")
 @containers_argument
 @pass_settings
 def inspect(settings: Settings, /, containers: tuple[str, ...], *, exec_id: str) -> None:
@@ -77,9 +77,9 @@ def inspect(settings: Settings, /, containers: tuple[str, ...], *, exec_id: str)
     wharfie task kill -s KILL --all web
     """,
 )
-@click.option("-s", "--signal", default="", metavar="SIGNAL", help="[default: the container's stop signal]")
-@click.option("--all", "all_", is_flag=True, help="Every process of the container.")
-@click.option("--exec-id", default="", metavar="ID", help="This exec.")
+@option("-s", "--signal", default="", metavar="SIGNAL", help="[default: the container's stop signal]")
+@option("--all", "all_", is_flag=True, help="Every process of the container.")
+@option("--exec-id", default="", metavar="ID", help="This exec.")
 @containers_argument
 @pass_settings
 def kill(settings: Settings, /, containers: tuple[str, ...], *, signal: str, all_: bool, exec_id: str) -> int:
@@ -100,9 +100,9 @@ def kill(settings: Settings, /, containers: tuple[str, ...], *, signal: str, all
     wharfie task rm job
     """,
 )
-@click.option("-f", "--force", is_flag=True, help="Kill it first.")
-@click.option("--exec-id", default="", metavar="ID", help="Only this exec.")
-@click.option("--keep-log", is_flag=True, help="Keep the log for the container's next task.")
+@option("-f", "--force", is_flag=True, help="Kill it first.")
+@option("--exec-id", default="", metavar="ID", help="Only this exec.")
+@option("--keep-log", is_flag=True, help="Keep the log for the container's next task.")
 @containers_argument
 @pass_settings
 def rm(settings: Settings, /, containers: tuple[str, ...], *, force: bool, exec_id: str, keep_log: bool) -> None:
