@@ -72,7 +72,13 @@ class Wharfied:
         return self.process.pid
 
     def stop(self) -> None:
-        if self.process is not None:
+        if self.process is not None and self.process.poll() is None:
+            import wharfie
+
+            with wharfie.connect(self.address) as client:
+                for container in client.containers.list():
+                    container.delete(force=True)
+                wait_for(lambda: not os.listdir(f"{self.directory}/state/s"))
             end(self.process)
         shutil.rmtree(self.directory, ignore_errors=True)
 

@@ -10,7 +10,7 @@ from bench.containerdapi import Api
 from bench.daemons import Containerd, Wharfied
 from bench.figure import Figure
 from bench.lives import plain_spec
-from bench.processes import descendants, named, pss_mib
+from bench.processes import descendants, named, procname, pss_mib
 
 COUNT = 50
 
@@ -37,7 +37,8 @@ def at_fifty(ours: Wharfied, theirs: Containerd, parent: str) -> list[Figure]:
             container.start()
             containers.append(container)
         time.sleep(2)
-        shims = named("wharfie-shim")
+        shims = [task.shim_pid for task in client.tasks.list()]
+        assert all(procname(pid) == "wharfie-shim" for pid in shims)
         our_shim = sum(pss_mib(pid) for pid in shims) / len(shims)
         assert len(shims) == COUNT, len(shims)
         for container in containers:

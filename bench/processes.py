@@ -27,6 +27,12 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def procname(pid: int) -> str:
+    """The command name of a process."""
+    with open(f"/proc/{pid}/comm") as file:
+        return file.read().strip()
+
+
 def named(name: str) -> list[int]:
     """Pids of processes by their command name (cut at 15 characters, as the kernel does)."""
     found = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import sys
 from collections.abc import Mapping
 
 from config.settings import Settings
@@ -37,6 +38,7 @@ PRELOAD = (
     "actors.runtime.entry",
     "actors.runtime.launch",
     "actors.transfer.job",
+    "concurrent.futures.thread",
     "shim.main",
     "shim.service",
     "linux.openat2",
@@ -52,14 +54,36 @@ the process that gets it. Importing zmq or sqlite3 is safe to fork after; a cont
 
 def preload() -> None:
     """Import what the children share. Raises: RuntimeError when a module has started a thread."""
+    # asyncio binds OpenSSL when it finds it, a megabyte that no process of ours uses: none speaks TLS through a loop.
+    hidden: dict[str, object] = {"ssl": None}
+    if "ssl" not in sys.modules and "asyncio" not in sys.modules:
+        sys.modules.update(hidden)  # type: ignore[arg-type]
+        importlib.import_module("asyncio")
+        del sys.modules["ssl"]
     for name in PRELOAD:
         try:
             importlib.import_module(name)
         except Exception as error:  # the child that needs it fails with the same, and is reported
             log.warning("module not preloaded", extra={"name_of_module": name, "error": str(error)})
+    importlib.import_module("actors.rehearsal").rehearse()
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
         raise RuntimeError(f"a preloaded module has started a thread ({threads} run); a fork would not be safe")
+
+
+def rehearse_shims(state: str) -> None:
+    """Play a shim's life through here, so that what it writes to shared pages is written before the first fork.
+
+    Args:
+        state: directory for a few files, removed again.
+    """
+    from shim.rehearsal import rehearse
+
+    try:
+        if not rehearse(state):
+            log.info("shims not rehearsed: no 'true' program; each takes a megabyte more")
+    except OSError as error:
+        log.warning("shims not rehearsed", extra={"error": str(error)})
 
 
 def tree(settings: Settings, requires: Mapping[str, tuple[str, ...]]) -> Tree:
