@@ -119,6 +119,9 @@ class Container:
         body = self._body
         self._mounts = len(body.rootfs)
         self._answer = answer
+        if body.mounted or not body.rootfs:
+            self._mounted("")
+            return
         try:
             Hand(self._loop, mount_rootfs, body, self._mounted)
         except OSError as error:
@@ -367,12 +370,15 @@ class Container:
 
 def _created_event(body: Create, pid: int) -> dict[str, Any]:
     stdio = body.stdio
+    rootfs: list[dict[str, Any]] = []
+    for one in body.rootfs:
+        # A comprehension makes a function, and its pages.
+        rootfs.append(  # noqa: PERF401
+            {"type": one.type, "source": one.source, "target": one.target, "options": one.options}
+        )
     return {
         "bundle": body.bundle,
-        "rootfs": [
-            {"type": one.type, "source": one.source, "target": one.target, "options": one.options}
-            for one in body.rootfs
-        ],
+        "rootfs": rootfs,
         "io": {"stdin": stdio.stdin, "stdout": stdio.stdout, "stderr": stdio.stderr, "terminal": stdio.terminal},
         "pid": pid,
     }

@@ -98,6 +98,7 @@ class Create(Body, kw_only=True):
     Attributes:
         bundle: directory with `config.json` and `rootfs`; the shim adds its journal, logs and pid files.
         rootfs: mounted onto `<bundle>/rootfs`; empty when something is there already.
+        mounted: the caller has mounted `rootfs` itself; it is unmounted here all the same.
         memory_cgroup: directory to watch for out-of-memory kills; empty: none.
         cgroup: directory with the `cgroup.procs` of the container.
         private_pids: it has a pid namespace of its own, so nothing survives its first process.
@@ -109,6 +110,7 @@ class Create(Body, kw_only=True):
     container_id: str
     bundle: str
     rootfs: list[Mount] = []
+    mounted: bool = False
     stdio: Stdio = msgspec.field(default_factory=Stdio)
     memory_cgroup: str = ""
     cgroup: str = ""

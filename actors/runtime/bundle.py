@@ -1,7 +1,7 @@
 """A task's bundle: `state/tasks/<namespace>/<id>/`, 0700. Blocking; called in the thread pool or for a few small files.
 
 config.json    the OCI specification, fitted to this host
-task.json      what a restarted worker has to know (`TaskFile`); written last: a bundle without it was never used
+task.json      what a restarted worker has to know (`TaskFile`); a bundle without it was never used
 rootfs/        mount point; the shim mounts
 journal        the shim's events; log.json, init.pid and others are the shim's, too
 """
@@ -35,12 +35,10 @@ class TaskFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     runtime_root: str
     key: str = ""
     stdio: Stdio = Stdio()
-    private_pids: bool = True
-    mounted: bool = True
 
 
-def create(path: str, spec: Json, task: TaskFile) -> None:
-    """Make a bundle, whole or not at all.
+def begin(path: str, task: TaskFile) -> None:
+    """Make a bundle without its specification, whole or not at all.
 
     Raises:
         FileExistsError: there is one.
@@ -50,11 +48,20 @@ def create(path: str, spec: Json, task: TaskFile) -> None:
     os.mkdir(path, 0o700)
     try:
         os.mkdir(f"{path}/rootfs", 0o711)
-        _write(f"{path}/config.json", msgspec.json.encode(spec))
         _write(f"{path}/task.json", msgspec.json.encode(task))
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)
         raise
+
+
+def write_spec(path: str, spec: Json) -> None:
+    """The specification, for the runtime and for who comes after."""
+    _write(f"{path}/config.json", msgspec.json.encode(spec))
+
+
+def has_spec(path: str) -> bool:
+    """Whether a bundle has its specification, so that its container may have been made."""
+    return os.path.exists(f"{path}/config.json")
 
 
 def read_task(path: str) -> TaskFile | None:

@@ -7,6 +7,7 @@ import stat
 
 from linux import mountinfo, openat2
 from linux.cgroups import Layout, layout
+from linux.mount import is_mountpoint, mount_all
 from wharfie.oci.capabilities import names_of_mask
 from wharfie.oci.devices import Device
 from wharfie.oci.host import HostFacts
@@ -115,6 +116,22 @@ def _hidden(path: str, root: int) -> bool:
     except OSError:
         return False
     return stat.S_ISCHR(info.st_mode) and info.st_rdev == 0
+
+
+def mount_quickly(mounts: list[Mount], root: str) -> bool:
+    """Mount what cannot hang here and now, so that the shim needs no fork for it: one overlay or bind mount.
+
+    Idempotent. False: nothing was done, and the shim mounts (anything that may wait for a network or another process).
+
+    Raises:
+        OSError: it cannot be mounted.
+    """
+    if len(mounts) != 1 or mounts[0].type not in ("overlay", "bind") or mounts[0].target:
+        return False
+    if not is_mountpoint(root):
+        one = mounts[0]
+        mount_all([(one.type, one.source, "", tuple(one.options))], root=root)
+    return True
 
 
 def has_private_pids(spec: Json) -> bool:

@@ -39,18 +39,12 @@ async def create(runtime: Runtime, call: Call, request: tasks.Create) -> tasks.C
             await entry.gone.wait()
         elif call.key and entry.file.key == call.key and entry.link is not None:
             # An earlier incarnation of this worker began it; the shim has the key and answers alike.
-            return await _create_in_shim(runtime, entry, call, await _mounts(runtime, call, request))
+            if bundle.has_spec(entry.path):
+                return await _create_in_shim(runtime, entry, call, await _mounts(runtime, call, request))
+            await runtime.discard(entry)
         else:
             raise errors.AlreadyExists(f"container '{container_id}' of namespace '{namespace}' has a task already")
         entry = runtime.table.find(namespace, container_id)
-    record = await runtime.worker.call(
-        "containers.get", containers.Get(id=container_id), containers.Container, namespace=namespace
-    )
-    mounts = await _mounts(runtime, call, request, record)
-    spec = _fitted(runtime, record, mounts, namespace)
-    entry = runtime.table.find(namespace, container_id)
-    if entry is not None:
-        raise errors.AlreadyExists(f"container '{container_id}' of namespace '{namespace}' has a task already")
     file = bundle.TaskFile(
         namespace=namespace,
         id=container_id,
@@ -60,23 +54,41 @@ async def create(runtime: Runtime, call: Call, request: tasks.Create) -> tasks.C
         runtime=_program(runtime, request),
         runtime_root=f"{runtime.paths.runc_root}/{namespace}",
         stdio=_resolved(runtime, request.stdio, namespace, container_id),
-        private_pids=fitting.has_private_pids(spec),
     )
     entry = Entry(file, runtime.paths.bundle(namespace, container_id), phase=Phase.CREATING)
     runtime.table.put(entry)
     try:
-        bundle.create(entry.path, spec, file)
+        bundle.begin(entry.path, file)
         failpoint.hit("runtime.create.after-bundle")
-        await _launch(runtime, entry)
+        # The shim is born while the record and its mounts are asked for.
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_launch(runtime, entry))
+            record = group.create_task(_record(runtime, namespace, container_id))
+            mounts = await _mounts(runtime, call, request, await record)
+            bundle.write_spec(entry.path, _fitted(runtime, record.result(), mounts, namespace))
         failpoint.hit("runtime.create.after-shim")
         created = await _create_in_shim(runtime, entry, call, mounts)
-    except BaseException:
+    except BaseException as error:
         await asyncio.shield(runtime.discard(entry))
+        if isinstance(error, BaseExceptionGroup):
+            raise _cause(error) from None
         raise
     entry.phase = Phase.LIVE
     entry.settled.set()
     failpoint.hit("runtime.create.before-reply")
     return created
+
+
+def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What a group of steps failed of: the first that is no consequence of another's failure."""
+    errors_ = [error for error in group.exceptions if not isinstance(error, asyncio.CancelledError)]
+    return errors_[0] if errors_ else group.exceptions[0]
+
+
+async def _record(runtime: Runtime, namespace: str, container_id: str) -> containers.Container:
+    return await runtime.worker.call(
+        "containers.get", containers.Get(id=container_id), containers.Container, namespace=namespace
+    )
 
 
 async def _mounts(
@@ -85,9 +97,7 @@ async def _mounts(
     if request.rootfs:
         return request.rootfs
     if record is None:
-        record = await runtime.worker.call(
-            "containers.get", containers.Get(id=request.container_id), containers.Container, namespace=call.namespace
-        )
+        record = await _record(runtime, call.namespace, request.container_id)
     if not record.snapshot_key:
         return []
     asked = snapshots.GetMounts(key=record.snapshot_key, snapshotter=record.snapshotter)
@@ -146,7 +156,9 @@ async def _launch(runtime: Runtime, entry: Entry) -> None:
 
 
 async def _create_in_shim(runtime: Runtime, entry: Entry, call: Call, mounts: list[Mount]) -> tasks.Created:
-    memory, processes = fitting.cgroup_directories(bundle.read_spec(entry.path))
+    spec = bundle.read_spec(entry.path)
+    memory, processes = fitting.cgroup_directories(spec)
+    mounted = fitting.mount_quickly(mounts, f"{entry.path}/rootfs")
     stdio = entry.file.stdio
     body = protocol.Create(
         container_id=entry.id,
@@ -154,10 +166,11 @@ async def _create_in_shim(runtime: Runtime, entry: Entry, call: Call, mounts: li
         rootfs=[
             protocol.Mount(type=one.type, source=one.source, target=one.target, options=one.options) for one in mounts
         ],
+        mounted=mounted,
         stdio=protocol.Stdio(stdin=stdio.stdin, stdout=stdio.stdout, stderr=stdio.stderr, terminal=stdio.terminal),
         memory_cgroup=memory,
         cgroup=processes,
-        private_pids=entry.file.private_pids,
+        private_pids=fitting.has_private_pids(spec),
     )
     limit_s = runtime.timeout("runtime.command")
     pid = (await entry.live_link().call("create", body, protocol.Pid, timeout_s=limit_s, key=call.key)).pid
