@@ -171,7 +171,8 @@ class Journal:
         if seq <= self.acknowledged:
             return
         self.acknowledged = seq
-        self.unacknowledged = [record for record in self.unacknowledged if record.seq > seq]
+        while self.unacknowledged and self.unacknowledged[0].seq <= seq:
+            del self.unacknowledged[0]
         self._write(encode_record(Acknowledged(seq)))
         if self._size > COMPACT_BYTES and not self.unacknowledged:
             self._replace(keep)

@@ -39,13 +39,15 @@ def exit_status_of(status: int) -> int:
 class Loop:
     """Calls what waits. Not re-entrant; everything of a shim happens inside `run`."""
 
-    __slots__ = ("_epoll", "_exits", "_is_stopped", "_ready", "_signals", "_timers", "on_orphan")
+    __slots__ = ("_count", "_epoll", "_exits", "_is_stopped", "_ready", "_signals", "_timers", "on_orphan")
 
     def __init__(self, on_orphan: OnExit) -> None:
         self._epoll = epoll()
         self._ready: dict[int, OnReady] = {}
         self._exits: dict[int, OnExit] = {}
-        self._timers: list[tuple[float, Callable[[], None]]] = []
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._count = 0
+        """Of timers; two of one time are in the order in which they were set."""
         self._is_stopped = False
         self.on_orphan = on_orphan
         """Gets (pid, exit status) of every child that `on_exit` does not wait for."""
@@ -73,7 +75,8 @@ class Loop:
 
     def later(self, delay_s: float, then: Callable[[], None]) -> None:
         """Call `then` after a while; it cannot be cancelled, so it checks whether it is still wanted."""
-        self._timers.append((monotonic() + delay_s, then))
+        self._count += 1
+        self._timers.append((monotonic() + delay_s, self._count, then))
 
     def stop(self) -> None:
         """End `run` after this turn."""
@@ -86,10 +89,10 @@ class Loop:
         while not self._is_stopped:
             self.turn()
 
-    def turn(self) -> None:
-        """Wait until something happens, and handle it."""
+    def turn(self, limit_s: float | None = None) -> None:
+        """Wait until something happens or the limit is reached, and handle what happened."""
         ready = self._ready
-        for fd, events in self._epoll.poll(self._pause(), _MAX_EVENTS):
+        for fd, events in self._epoll.poll(self._pause() if limit_s is None else limit_s, _MAX_EVENTS):
             # Removed by one of those before it in this turn: its number may be somebody else's already.
             on_ready = ready.get(fd)
             if on_ready is not None:
@@ -103,15 +106,16 @@ class Loop:
     def _pause(self) -> float | None:
         if not self._timers:
             return None
-        return max(0.0, min(when for when, _ in self._timers) - monotonic())
+        # The one that is due first, since timers differ in their times. No comprehensions on these paths: each makes a
+        # function, and its pages.
+        return max(0.0, min(self._timers)[0] - monotonic())
 
     def _run_timers(self) -> None:
         now = monotonic()
-        due = [then for when, then in self._timers if when <= now]
-        self._timers = [timer for timer in self._timers if timer[0] > now]
-        for then in due:
+        while self._timers and (first := min(self._timers))[0] <= now:
+            self._timers.remove(first)
             try:
-                then()
+                first[2]()
             except Exception:
                 complain_of_bug("a timer")
 

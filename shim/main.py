@@ -1,15 +1,13 @@
-"""The entry of a shim: what the supervisor's fork runs.
+"""The entry of a shim, in a process that `shim.birth` has made one.
 
-The process has its own session, no parent-death signal and only the descriptors that it was given. It ends by a granted
-`shutdown`, or when it is killed; until then no error, no lost daemon and no ordinary signal ends it.
+It ends by a granted `shutdown`, when nobody ever gave it a container, or when it is killed; until then no error, no
+lost daemon and no ordinary signal ends it.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
-from faulthandler import register as register_stack_dump
-from gc import disable as disable_collector
 from os import _exit, dup2
 from os import close as close_fd
 from os import open as open_fd
@@ -20,13 +18,12 @@ import msgspec
 from linux.prctl import set_child_subreaper, set_name
 from shim.complaint import complain_of_bug
 from shim.protocol import ShimStart
-from shim.rawsignal import SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGUSR1, ignore, set_mask
 from shim.runtime import Runtime
 from shim.service import Service
 
 PROCESS_NAME = "wharfie-shim"
 
-_MODULES = ("linux.openat2", "linux.overlay")
+_MODULES = ("shim.nursery", "shim.rehearsal", "linux.openat2", "linux.overlay")
 """What is needed at run time beyond what this module imports."""
 
 _LOG_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
@@ -50,10 +47,10 @@ def main(args: bytes, fds: list[int]) -> NoReturn:
     """
     code = 70
     try:
-        # What this process makes is little and stays; a collection would only touch every page of its parent.
-        disable_collector()
         start = _decode(args)
-        _detach(start.log)
+        _open_log(start.log)
+        set_name(PROCESS_NAME)
+        set_child_subreaper()
         service(start, fds[0]).run()
         code = 0
     except BaseException:  # the outermost frame: whatever it is, it is said and ends here
@@ -62,17 +59,11 @@ def main(args: bytes, fds: list[int]) -> NoReturn:
         _exit(code)
 
 
-def _detach(log: str) -> None:
-    # To stop a container is to kill its process, never its shim.
-    ignore(SIGHUP, SIGINT, SIGPIPE, SIGTERM)
-    fd = open_fd(log, _LOG_FLAGS, 0o600)
+def _open_log(path: str) -> None:
+    fd = open_fd(path, _LOG_FLAGS, 0o600)
     dup2(fd, 1)
     dup2(fd, 2)
     close_fd(fd)
-    register_stack_dump(SIGUSR1, file=2)
-    set_name(PROCESS_NAME)
-    set_child_subreaper()
-    set_mask(())
 
 
 def service(start: ShimStart, listener: int) -> Service:

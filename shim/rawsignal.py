@@ -21,6 +21,9 @@ SIGTERM = 15
 SIGCHLD = 17
 SIGXFSZ = 25
 
+_HANDLED = (SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGTERM, SIGCHLD)
+"""What the supervisor handles, and what Python itself does."""
+
 ALL: Collection[int] = tuple(range(1, 32))
 
 _set_handler = _signal.signal
@@ -36,10 +39,10 @@ def ignore(*numbers: int) -> None:
         _set_handler(number, _IGNORE)
 
 
-def reset(*numbers: int) -> None:
-    """Let these do what they do by default, and write no more to the wake-up descriptor of a parent."""
+def reset_all() -> None:
+    """Take away every handler that a parent may have installed, and its wake-up descriptor."""
     _set_wakeup_fd(-1)
-    for number in numbers:
+    for number in _HANDLED:
         _set_handler(number, _DEFAULT)
 
 

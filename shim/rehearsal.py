@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 
 import msgspec
 
@@ -23,8 +24,11 @@ from shim.rawfork import fork
 from shim.rawsignal import SIGKILL, set_mask
 from shim.service import Service
 
-ROUNDS = 12
-"""A function is rewritten at its eighth call, its instructions at the next ones."""
+ROUNDS = 8
+"""A function is rewritten at its eighth call."""
+
+PATIENCE_S = 2.0
+"""What one step may take; a boot does not hang on a rehearsal."""
 
 _PROGRAM = ("/bin/true", "/usr/bin/true")
 _SCENE = "rehearsal"
@@ -34,6 +38,9 @@ def rehearse(directory: str) -> bool:
     """Play some lives; tell whether it was possible. Leaves no file, process, descriptor or signal mask behind.
 
     Only before the first fork: a child of the caller's that ends meanwhile is reaped here, and its status is lost.
+
+    Raises:
+        OSError: a file, a process or a socket cannot be made; TimeoutError among them.
 
     Args:
         directory: where a few files may be made and removed.
@@ -114,11 +121,14 @@ class _Life:
 
     def _await(self, topic: str) -> None:
         """Let the shim turn until an answer (no topic) or an event of a topic is here; acknowledge events."""
+        deadline_s = time.monotonic() + PATIENCE_S
         while True:
             try:
                 data, _ = unixsocket.recv(self._worker)
             except BlockingIOError:
-                self._service.turn()
+                if time.monotonic() > deadline_s:
+                    raise TimeoutError(f"the rehearsed shim did not answer within {PATIENCE_S:g} s") from None
+                self._service.turn(PATIENCE_S)
                 continue
             message = protocol.decode_from_shim.decode(data)
             if isinstance(message, Event):

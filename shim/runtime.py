@@ -86,7 +86,9 @@ def spawn(command: list[str], fds: Sequence[int] = ()) -> int:
         OSError: it cannot be started.
 
     """
-    actions = [(_DUP2, fd, number) for number, fd in enumerate(fds)]
+    actions = []
+    for number in range(len(fds)):
+        actions.append((_DUP2, fds[number], number))  # noqa: PERF401  # a comprehension makes a function, and its pages
     return posix_spawn(command[0], command, _ENVIRONMENT, file_actions=actions, setsigmask=(), setsigdef=_RESET_SIGNALS)
 
 

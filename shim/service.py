@@ -37,6 +37,9 @@ from shim.states import refusal
 
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
+LONELY_S = 30.0
+"""A shim without a container and without a connection ends after this; a restarted worker connects in milliseconds."""
+
 _CREATE = msgspec.msgpack.Decoder(Create).decode
 _TARGET = msgspec.msgpack.Decoder(Target).decode
 _EXEC = msgspec.msgpack.Decoder(Exec).decode
@@ -57,12 +60,20 @@ class Service:
         self._door = Door(listener, self._loop, self._on_message)
 
     def run(self) -> None:
-        """Serve until a `shutdown` is granted."""
+        """Serve until a `shutdown` is granted, or nobody is there who could ever ask for anything."""
+        self._loop.later(LONELY_S, self._end_when_lonely)
         self._loop.run()
 
-    def turn(self) -> None:
-        """Wait for one thing to happen and handle it."""
-        self._loop.turn()
+    def _end_when_lonely(self) -> None:
+        # Whoever had it forked died before it could connect, or before it could say that it is needed no more.
+        if not self._containers and not self._door.connections:
+            self._loop.stop()
+        elif not self._containers:
+            self._loop.later(LONELY_S, self._end_when_lonely)
+
+    def turn(self, limit_s: float) -> None:
+        """Wait for one thing to happen, but not for ever, and handle it."""
+        self._loop.turn(limit_s)
 
     def close(self) -> None:
         """Close what it opened itself."""
@@ -139,6 +150,8 @@ class Service:
     def _forget(self, container: Container) -> None:
         container.journal.close()
         del self._containers[container.id]
+        if not self._containers:
+            self._loop.later(LONELY_S, self._end_when_lonely)
 
     def _on_orphan(self, pid: int, status: int) -> None:
         """A child that nobody waits for: a container's process, one that is being started, or a stray of one."""

@@ -129,6 +129,7 @@ class Daemon:
             raise Refused("router.address is empty; give the path of a socket")
         gc.disable()
         roster.preload()
+        roster.rehearse_shims(settings.state)
         self._breathe()
         try:
             graph = errand.run(

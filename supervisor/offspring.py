@@ -15,6 +15,7 @@ from functools import partial
 
 from actors.control import ControlMessage, ForkJob, ForkShim, JobExited, JobStarted, ShimExited, ShimStarted
 from linux import pidfd
+from shim.nursery import Nursery
 from supervisor import child
 from supervisor.events import Exit
 from supervisor.incarnation import Incarnation, reap, was_oom
@@ -22,6 +23,8 @@ from supervisor.loop import Loop
 from supervisor.memory import KernelLog
 
 log = logging.getLogger("supervisor")
+
+SHIM_TARGET = "shim.main:main"
 
 Deliver = Callable[[str, int | None, ControlMessage, tuple[int, ...]], None]
 """Send a message with descriptors to an actor's incarnation, or (None) to its present one; drop it if it is gone."""
@@ -49,6 +52,7 @@ class Offspring:
         self._kernel_log = kernel_log
         self._deliver = deliver
         self._by_pid: dict[int, Process] = {}
+        self._nursery = Nursery()
 
     def __contains__(self, pid: object) -> bool:
         return pid in self._by_pid
@@ -64,19 +68,8 @@ class Offspring:
     def fork(self, owner: Incarnation, request: ForkJob | ForkShim, fds: list[int]) -> None:
         """Fork what was asked for and say so; takes `fds` over."""
         is_shim = isinstance(request, ForkShim)
-        if is_shim:
-            body = partial(child.run_shim, name=request.name, target=request.target, args=request.args, fds=fds)
-        else:
-            body = partial(
-                child.run_job,
-                name=request.name,
-                target=request.target,
-                args=request.args,
-                fds=fds,
-                parent_pid=os.getpid(),
-            )
         try:
-            pid = child.fork(body)
+            pid = self._fork(request, fds)
         except OSError as error:
             text = f"{request.name} not forked: {error.strerror}"
             log.error("fork failed", extra={"actor": owner.name, "error": text})
@@ -94,6 +87,17 @@ class Offspring:
             self._deliver(owner.name, owner.generation, started, (os.dup(process.pidfd),))
         else:
             self._deliver(owner.name, owner.generation, JobStarted(id=request.id, pid=pid), ())
+
+    def _fork(self, request: ForkJob | ForkShim, fds: list[int]) -> int:
+        target, args = request.target, request.args
+        if isinstance(request, ForkJob):
+            parent_pid = os.getpid()
+            body = partial(child.run_job, name=request.name, target=target, args=args, fds=fds, parent_pid=parent_pid)
+            return child.fork(body)
+        if target == SHIM_TARGET:
+            # There are as many as containers: a fork like any other would cost each of them a megabyte.
+            return self._nursery.fork_shim(args, fds)
+        return child.fork(partial(child.run_shim, name=request.name, target=target, args=args, fds=fds))
 
     def signal(self, owner: Incarnation, id_: int, number: int) -> None:
         """Send a signal to a job's whole process group; one that is gone is no error."""
@@ -141,6 +145,7 @@ class Offspring:
             self._loop.unwatch(process.pidfd)
             os.close(process.pidfd)
         self._by_pid.clear()
+        self._nursery.close()
 
 
 def _signal_tree(process: Process, number: int) -> None:

@@ -15,8 +15,7 @@ import msgspec
 from linux import pidfd, unixsocket
 from linux.mount import unmount_beneath
 from linux.prctl import set_child_subreaper
-from shim import main as shim_main
-from shim import protocol
+from shim import birth, protocol
 from shim.protocol import Ack, Event, Failure, Reply, Request, Stdio, decode_from_shim, encode
 from shim.runtime import read_pid
 from tests.support.bundle import make_rootfs, remove_cgroups
@@ -121,7 +120,7 @@ class ShimHarness:
         self._bundles: list[str] = []
         self._orphaned_group = 0
 
-    def start(self, *, before: Callable[[], None] = lambda: None) -> ShimClient:
+    def start(self) -> ShimClient:
         """Fork a shim and connect to it."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.socket_path)
@@ -135,17 +134,7 @@ class ShimHarness:
                 log=f"{self.directory}/shim.log",
             )
         )
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                before()
-                os.setsid()
-                keep = os.dup2(listener.fileno(), 100)
-                os.closerange(3, 100)
-                os.closerange(101, 1024)
-                shim_main.main(args, [keep])
-            finally:
-                os._exit(99)
+        self.pid = birth.fork_shim(args, [listener.fileno()])
         listener.close()
         self.pidfd = os.pidfd_open(self.pid)
         self.client = self.connect()
