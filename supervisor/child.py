@@ -1,8 +1,10 @@
 """What a fresh fork does to itself before it runs its target, and how it ends.
 
-The supervisor forks with all signals blocked; a child first takes away what it must not share (handlers, the wake-up
-pipe, descriptors, the session), then lets signals through, then imports and runs its target. It always ends in
-`os._exit`: neither the supervisor's `atexit` functions nor its buffers are a child's business.
+The fork is a bare one (`shim.rawfork`): the supervisor has one thread and holds no lock, so Python's own ceremony has
+nothing to mend and would only dirty shared pages. The supervisor forks with all signals blocked; a child first
+takes away what it must not share (handlers, the wake-up pipe, descriptors, the session), then lets signals through,
+then imports and runs its target. It always ends in `os._exit`: neither the supervisor's `atexit` functions nor its
+buffers are a child's business.
 
 Exit codes: what the target's SystemExit says; 0 when it returns; 78 (EX_CONFIG) for FailedPrecondition and
 InvalidArgument before it was ready; 70 (EX_SOFTWARE) for any other exception, whose traceback is in the log and in the
@@ -27,6 +29,7 @@ from actors.control import Control, ControlClosed
 from config import log as log_setup
 from linux.descriptors import close_all_except
 from linux.prctl import set_pdeathsig, set_title
+from shim import rawfork
 from supervisor.spec import EX_CONFIG
 from wharfie.errors import FailedPrecondition, InvalidArgument
 
@@ -44,7 +47,7 @@ def fork(body: Callable[[], object], *, stack_fd: int = 2) -> int:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
     try:
         _note_handlers()
-        pid = os.fork()
+        pid = rawfork.fork()
         if pid == 0:
             _run(body, stack_fd)
     finally:
