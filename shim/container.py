@@ -23,6 +23,8 @@ from shim.hand import Hand
 from shim.journal import Journal, Record
 from shim.loop import Loop
 from shim.oomguard import OomGuard
+from shim.payloads import of_create as create_payload
+from shim.payloads import of_end as end_payload
 from shim.process import Process
 from shim.protocol import ContainerState, Create, Kill, Pid, PidInfo, Pids
 from shim.rawsignal import SIGKILL
@@ -46,6 +48,7 @@ class Container:
         "_body",
         "_deletion",
         "_forget",
+        "_gate",
         "_is_exit_due",
         "_loop",
         "_mounts",
@@ -59,6 +62,7 @@ class Container:
         "id",
         "init",
         "is_gone",
+        "is_tidy",
         "journal",
         "starting",
     )
@@ -69,7 +73,9 @@ class Container:
         self.init = Process("", body.stdio)
         self.execs: dict[str, Process] = {}
         self.is_gone = False
-        """Deleted; only its journal is still waiting for acknowledgements."""
+        """Deleted, for everybody who asks."""
+        self.is_tidy = False
+        """Nothing is left of it but its journal, which waits for acknowledgements."""
         self.starting = 0
         """Starts under way: exits of unknown processes may be theirs."""
         self.early_exits: dict[int, tuple[int, int]] = {}
@@ -83,6 +89,8 @@ class Container:
         self._removal = Removal(self.id, self.bundle, loop=loop, runtime=runtime)
         self._answer: Answer | None = None
         """Of the create or the start under way; there is never more than one."""
+        self._gate = -1
+        """While a start without a program is under way."""
         self._mounts = 0
         self._is_exit_due = False
         self._deletion: Answer | None = None
@@ -162,7 +170,7 @@ class Container:
         init.phase = CREATED
         if self._body.memory_cgroup:
             self._oom.watch(self._body.memory_cgroup)
-        self.emit("/tasks/create", _created_event(self._body, pid))
+        self.emit("/tasks/create", create_payload(self._body, pid))
         # It does not change any more and may be long.
         self._body.rootfs = []
         failpoint.hit("shim.create.before-answer")
@@ -203,12 +211,24 @@ class Container:
         self.init.phase = STARTING
         self._answer = answer
         failpoint.hit("shim.start.before-runc")
+        self._gate = self._runtime.open_gate(self.id)
+        if self._gate >= 0:
+            self._loop.add(self._gate, self._on_gate)
+            return
         try:
             pid = spawn(self._runtime.start(self.id, self.bundle))
         except OSError as error:
             self._not_started(RuntimeFailure("failed_precondition", f"{error}"))
             return
         self._loop.on_exit(pid, self._started)
+
+    def _on_gate(self, _events: int = 0) -> None:
+        gate, self._gate = self._gate, -1
+        self._loop.remove(gate)
+        if self._runtime.close_gate(self.id, gate):
+            self._started(0, 0)
+        else:
+            self._not_started(RuntimeFailure("failed_precondition", "its first process has ended", "runtime_failed"))
 
     def _started(self, _pid: int, status: int) -> None:
         failpoint.hit("shim.start.after-runc")
@@ -242,6 +262,9 @@ class Container:
         """A process of this container has been reaped; `time` is in nanoseconds."""
         if process.phase == STARTING:
             process.early_exit = (status, time)
+            if process is self.init and self._gate >= 0:
+                # It may have passed the gate and ended, and we were told of the end first.
+                self._on_gate()
             return
         failpoint.hit("shim.exit.before-journal")
         process.phase = STOPPED
@@ -259,13 +282,7 @@ class Container:
         self.settle_exits()
 
     def _emit_exit(self, process: Process) -> None:
-        event = {
-            "id": process.exec_id or self.id,
-            "pid": process.pid,
-            "exit_status": process.exit_status,
-            "exited_at_ns": process.exited_at_ns,
-        }
-        self.emit("/tasks/exit", event, process.exited_at_ns)
+        self.emit("/tasks/exit", end_payload(self.id, process), process.exited_at_ns)
 
     def settle_exits(self) -> None:
         """Tell the first process's exit, unless an exec is still on its way out."""
@@ -280,7 +297,7 @@ class Container:
         if self._deletion is None:
             self._removal.begin()
         else:
-            self._removal.finish(self._runtime_forgot)
+            self._delete()
 
     def _kill_rest(self) -> None:
         try:
@@ -324,7 +341,11 @@ class Container:
     # --- delete ------------------------------------------------------------------------------------------------
 
     def delete(self, answer: Answer) -> None:
-        """Remove it, once it has stopped; one that never started is killed first."""
+        """Remove it, once it has stopped; one that never started is killed first.
+
+        Answered when nothing of it can be used or seen any more: its root file system is unmounted. What the runtime
+        has to tidy up is told by `/tasks/delete`; until then `is_tidy` is false.
+        """
         if (refused := refusal("delete", self.init.phase)) is not None:
             answer.refuse(f"task '{self.id}'", refused)
             return
@@ -336,52 +357,32 @@ class Container:
             # Its exit is told first, as any other; then it goes on. A child that we have not reaped can be signalled.
             kill(self.init.pid, SIGKILL)
         elif not self._is_exit_due:
-            self._removal.finish(self._runtime_forgot)
+            self._delete()
 
-    def _runtime_forgot(self, failure: RuntimeFailure | None) -> None:
-        failpoint.hit("shim.delete.after-runc")
+    def _delete(self) -> None:
         assert self._deletion is not None
         deletion, self._deletion = self._deletion, None
-        if failure is not None:
-            deletion.runtime_failed(f"task '{self.id}' not deleted", failure)
-            return
         self.init.phase = DELETING
         failpoint.hit("shim.delete.before-unmount")
         self._unmount()
         for process in self.processes():
             process.close_streams()
-        exit_ = self.init.exit()
-        event = {
-            "id": self.id,
-            "pid": exit_.pid,
-            "exit_status": exit_.exit_status,
-            "exited_at_ns": exit_.exited_at_ns,
-        }
-        self.emit("/tasks/delete", event)
         self.execs.clear()
         self.is_gone = True
-        deletion.ok(exit_)
+        deletion.ok(self.init.exit())
+        self._removal.finish(self._runtime_forgot)
+
+    def _runtime_forgot(self, failure: RuntimeFailure | None) -> None:
+        failpoint.hit("shim.delete.after-runc")
+        if failure is not None:
+            complain(f"the runtime did not forget '{self.id}': {failure.message}")
+        self.emit("/tasks/delete", end_payload(self.id, self.init))
+        self.is_tidy = True
 
     def _unmount(self) -> None:
         if self._mounts:
             unmount_rootfs(self.bundle, self._mounts)
             self._mounts = 0
-
-
-def _created_event(body: Create, pid: int) -> dict[str, Any]:
-    stdio = body.stdio
-    rootfs: list[dict[str, Any]] = []
-    for one in body.rootfs:
-        # A comprehension makes a function, and its pages.
-        rootfs.append(  # noqa: PERF401
-            {"type": one.type, "source": one.source, "target": one.target, "options": one.options}
-        )
-    return {
-        "bundle": body.bundle,
-        "rootfs": rootfs,
-        "io": {"stdin": stdio.stdin, "stdout": stdio.stdout, "stderr": stdio.stderr, "terminal": stdio.terminal},
-        "pid": pid,
-    }
 
 
 def _signal_all(cgroup: str, number: int) -> None:

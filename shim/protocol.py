@@ -17,7 +17,7 @@ acknowledged: an ack of `seq` covers all up to it.
 | `state` | `Target` | `ProcessState` |
 | `exec` | `Exec`; the caller has written the OCI `process` object to `<bundle>/<exec_id>.process.json` | - |
 | `kill` | `Kill` | - |
-| `delete` | `Target` | `Exit` |
+| `delete` | `Target` | `Exit`; what the runtime has to tidy up follows, and `/tasks/delete` tells of it |
 | `pids` | `Target` | `Pids` |
 | `close_io` | `Target` | - |
 | `shutdown` | - | - ; refused while there is a container, else the shim ends |
@@ -168,7 +168,10 @@ class ProcessState(Body, kw_only=True):
 
 
 class ContainerState(Body, kw_only=True):
-    """A container and its processes, its first one first; `seq` is that of its newest event."""
+    """A container and its processes, its first one first; `seq` is that of its newest event.
+
+    One without any process has been deleted, and has events that nobody acknowledged or is being tidied up.
+    """
 
     container_id: str
     bundle: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from os import close as close_fd
-from os import fstat, posix_spawn, pread, stat
+from os import fstat, posix_spawn, pread, stat, unlink
 from os import open as open_fd
+from os import read as read_fd
 from typing import NamedTuple
 
 import msgspec
@@ -20,6 +21,7 @@ _RESET_SIGNALS = (SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGXFSZ)
 
 _DUP2 = os.POSIX_SPAWN_DUP2
 _READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC
+_GATE_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 
 MAX_ERROR_BYTES = 64 * 1024
 MAX_MESSAGE_CHARACTERS = 2000
@@ -28,12 +30,38 @@ MAX_MESSAGE_CHARACTERS = 2000
 class Runtime:
     """Where the runtime is and what it is always told."""
 
-    __slots__ = ("path", "root", "systemd_cgroup")
+    __slots__ = ("_has_gate", "path", "root", "systemd_cgroup")
 
     def __init__(self, path: str, root: str, *, systemd_cgroup: bool = False) -> None:
         self.path = path
         self.root = root
         self.systemd_cgroup = systemd_cgroup
+        self._has_gate = path.endswith("/runc")
+
+    def open_gate(self, container_id: str) -> int:
+        """Let a created container run without starting a program for it; -1 where that is not possible.
+
+        runc's init waits until somebody opens the other end of a FIFO, then writes one byte into it and goes on. `runc
+        start` opens it, reads the byte and unlinks it: 4 ms for three system calls. The returned descriptor becomes
+        readable when the container has passed the gate; `close_gate` follows.
+        """
+        if not self._has_gate:
+            return -1
+        try:
+            return open_fd(f"{self.root}/{container_id}/exec.fifo", _GATE_FLAGS)
+        except OSError:
+            return -1
+
+    def close_gate(self, container_id: str, fd: int) -> bool:
+        """Tell whether the container has passed the gate, and take it away: runc calls it running from then on."""
+        try:
+            has_passed = read_fd(fd, 1) != b""
+        except BlockingIOError:
+            has_passed = False
+        close_fd(fd)
+        if has_passed:
+            unlink(f"{self.root}/{container_id}/exec.fifo")
+        return has_passed
 
     def _global(self, log: str) -> list[str]:
         options = [self.path, "--root", self.root, "--log", log, "--log-format", "json"]

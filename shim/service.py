@@ -144,7 +144,7 @@ class Service:
         if container is None:
             return
         container.acknowledge(ack.seq)
-        if container.is_gone and not container.journal.unacknowledged:
+        if container.is_tidy and not container.journal.unacknowledged:
             self._forget(container)
 
     def _forget(self, container: Container) -> None:
@@ -249,8 +249,9 @@ class Service:
 
     def _shutdown(self, _body: Body, answer: Answer) -> None:
         for container in self._containers.values():
-            if not container.is_gone:
-                answer.fail("failed_precondition", f"shim still has the task '{container.id}', delete it first")
+            if not container.is_tidy:
+                why = "waits for the runtime to forget" if container.is_gone else "still has"
+                answer.fail("failed_precondition", f"shim {why} the task '{container.id}'")
                 return
         answer.ok()
         self._loop.stop()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
+import subprocess
 
 import pytest
 
@@ -157,6 +159,45 @@ def test_a_container_that_was_killed_before_its_start_does_not_start(shim: ShimH
         shim.start_task(container)
 
 
+def test_a_start_needs_no_program_and_runc_knows_of_it(shim: ShimHarness) -> None:
+    container = shim.create("sleep", "1000")
+    gate = f"{shim.directory}/runc/{container}/exec.fifo"
+    assert os.path.exists(gate)
+    shim.start_task(container)
+    assert not os.path.exists(gate)
+    command = ["runc", "--root", f"{shim.directory}/runc", "state", container]
+    assert json.loads(subprocess.check_output(command))["status"] == "running"
+
+
+def test_a_runtime_without_a_gate_is_started_as_the_specification_says(shim: ShimHarness) -> None:
+    container = shim.create("sh", "-c", "exit 6")
+    gate = f"{shim.directory}/runc/{container}/exec.fifo"
+    os.rename(gate, f"{gate}.away")
+    with pytest.raises(ShimRefused) as caught:
+        shim.start_task(container)
+    assert caught.value.reason == "runtime_failed", "runc start was asked, and misses its FIFO"
+    os.rename(f"{gate}.away", gate)
+    shim.start_task(container)
+    assert shim.wait(container) == 6
+
+
+def test_a_container_that_dies_before_the_gate_is_not_started(shim: ShimHarness) -> None:
+    container = shim.create("true")
+    os.kill(shim.pid, signal.SIGSTOP)
+    start = shim.client.send("start", Target(container_id=container))
+    os.kill(int(read(f"{shim.bundle_path(container)}/init.pid")), signal.SIGKILL)
+    os.kill(shim.pid, signal.SIGCONT)
+    with pytest.raises(ShimRefused, match="failed_precondition"):
+        shim.client.answer(start)
+    assert shim.wait(container) == 137
+    assert "/tasks/start" not in shim.client.topics(container)
+
+
+def read(path: str) -> str:
+    with open(path, encoding="ascii") as file:
+        return file.read()
+
+
 def test_what_has_ended_cannot_be_killed_or_started_again(shim: ShimHarness) -> None:
     container = shim.run("true")
     shim.wait(container)
@@ -224,6 +265,7 @@ def test_without_a_pid_namespace_the_rest_ends_with_the_first_process(shim: Shim
     assert shim.wait(container) == 4
     until(lambda: cgroups.processes(directory) == [])
     shim.delete(container)
+    shim.client.wait_event("/tasks/delete")
     assert not os.path.exists(directory)
 
 
