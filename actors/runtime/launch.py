@@ -78,4 +78,6 @@ class Launcher:
             os.close(fd)
         future = self._pending.get(message.id)
         if future is not None and not future.done():
-            future.set_exception(errors.Unavailable(f"a shim could not be started: {message.error or 'it ended'}"))
+            # Nothing was made yet: the same request may be asked again.
+            reason = message.error or "it ended"
+            future.set_exception(errors.Unavailable(f"a shim could not be started: {reason}", retryable=True))

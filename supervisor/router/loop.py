@@ -160,7 +160,7 @@ class Router:
             # The empty probe of a (re)connected DEALER: it learns who we are, and a worker is up.
             if side == "back":
                 self._worker_up(route)
-            self._post.send(peer, self._hello)
+            self._post.greet(peer, self._hello)
             return
         if side == "back":
             header = protocol.decode_header(frames[1])
@@ -393,6 +393,6 @@ class Router:
         """Notice clients that are gone while something is in flight for them; forget those long silent."""
         for peer in list(self._peers.values()):
             if peer.side != "back" and (peer.flights or now_s - peer.seen_s > FORGET_S):
-                self._post.send(peer, self._hello)
+                self._post.greet(peer, self._hello)
                 if not peer.flights:
                     peer.seen_s = now_s

@@ -35,6 +35,17 @@ class Post:
         self.blocked: set[Peer] = set()
         self.dead: deque[dict[str, Any]] = deque(maxlen=dead_letters)
 
+    def greet(self, peer: Peer, hello: list[Any]) -> None:
+        """Send a hello; that a client has left meanwhile is no loss to note."""
+        if not peer.outbox:
+            try:
+                send(self.by_side[peer.side], peer.route, hello)
+            except zmq.Again:
+                return
+            except zmq.ZMQError:
+                if peer.side != "back":
+                    self._on_gone(peer)
+
     def send(self, peer: Peer, frames: list[Any]) -> None:
         """Send frames to a peer, in order, behind what it has not taken yet."""
         if peer.outbox:

@@ -112,7 +112,7 @@ class Streams:
                         feeding = _Feed(self._fifos, self._stdin, poll, self._on_stdin_end)
                     if b"x" in words:
                         self._unplug(poll, names)
-                elif feeding is not None:
+                elif feeding is not None and feeding.owns(fd):
                     feeding.go(fd)
 
     def _unplug(self, poll: select.poll, names: dict[int, str]) -> None:
@@ -142,6 +142,10 @@ class _Feed:
             poll.register(self._source, select.POLLIN)
         elif self._fd is not None:
             poll.register(self._fd, select.POLLOUT)
+
+    def owns(self, fd: int) -> bool:
+        """Whether an event is for here; one of a stream that has just ended is for nobody."""
+        return fd in (self._source, self._fd)
 
     def go(self, fd: int) -> None:
         if fd == self._source:

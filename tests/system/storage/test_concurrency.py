@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.storage import Storage
-from tests.support.wait import until
+from tests.support.wait import until, until_async
 from wharfie import AlreadyExists, AsyncClient, NotFound
 
 MIB = 1 << 20
@@ -74,9 +74,12 @@ def test_a_digest_that_comes_and_goes_in_many_namespaces_is_there_while_it_is_na
 
     async def work(clients: list[AsyncClient]) -> None:
         busy = True
+        done = 0
 
         async def come_and_go(client: AsyncClient, number: int) -> None:
+            nonlocal done
             for turn in range(25):
+                done += 1
                 ref = f"{number}-{turn}"
                 with contextlib.suppress(AlreadyExists):
                     await client.content.write(ref, data, expected=digest if turn % 2 else "")
@@ -90,7 +93,8 @@ def test_a_digest_that_comes_and_goes_in_many_namespaces_is_there_while_it_is_na
         async def kill() -> None:
             chance = random.Random(7)
             while busy:
-                await asyncio.sleep(chance.uniform(0.02, 0.1))
+                after = done + chance.randint(1, 5)
+                await until_async(lambda after=after: done >= after or not busy, deadline_s=60)
                 await asyncio.to_thread(daemon.kill, "content")
 
         killer = asyncio.create_task(kill())
@@ -114,8 +118,11 @@ def test_no_request_fails_while_every_process_is_killed_under_load(daemon: Stora
 
     async def work(clients: list[AsyncClient]) -> None:
         kills = 0
+        steps = 0
 
         async def one_turn(client: AsyncClient, turn: int) -> None:
+            nonlocal steps
+            steps += 1
             data = os.urandom(chance.choice((10, 10_000, 400_000)))
             digest, half = digest_of(data), len(data) // 2
             ref = f"ref-{turn}"
@@ -141,7 +148,8 @@ def test_no_request_fails_while_every_process_is_killed_under_load(daemon: Stora
         async def kill() -> None:
             nonlocal kills
             while kills < 30:
-                await asyncio.sleep(chance.uniform(0.02, 0.12))
+                after = steps + chance.randint(1, 6)
+                await until_async(lambda after=after: steps >= after, deadline_s=60)
                 await asyncio.to_thread(daemon.kill, chance.choice(WORKERS))
                 kills += 1
 

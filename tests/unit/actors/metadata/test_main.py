@@ -160,7 +160,7 @@ def test_a_subscription_goes_on_over_a_kill_without_loss_or_repetition(worker: W
         for n in range(20):
             worker.send("namespaces.create", namespaces.Create(name=f"n{round_}x{n}"), key=f"{round_}/{n}")
         replies = 0
-        while replies < 20:
+        while replies < 20 or not seen:
             header, body = worker.answer()
             if header.id == stream:
                 seen.append(msgspec.msgpack.decode(body, type=Envelope).seq)
