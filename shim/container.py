@@ -37,7 +37,7 @@ from shim.stdio import StdioError, Streams
 from wharfie import failpoint
 
 Publish = Callable[["Container", Record], None]
-Forget = Callable[["Container"], None]
+OnTidy = Callable[["Container"], None]
 
 
 class Container:
@@ -47,11 +47,11 @@ class Container:
         "_answer",
         "_body",
         "_deletion",
-        "_forget",
         "_gate",
         "_is_exit_due",
         "_loop",
         "_mounts",
+        "_on_tidy",
         "_oom",
         "_publish",
         "_removal",
@@ -67,7 +67,7 @@ class Container:
         "starting",
     )
 
-    def __init__(self, body: Create, *, loop: Loop, runtime: Runtime, publish: Publish, forget: Forget) -> None:
+    def __init__(self, body: Create, *, loop: Loop, runtime: Runtime, publish: Publish, on_tidy: OnTidy) -> None:
         self.id = body.container_id
         self.bundle = body.bundle
         self.init = Process("", body.stdio)
@@ -84,7 +84,7 @@ class Container:
         self._loop = loop
         self._runtime = runtime
         self._publish = publish
-        self._forget = forget
+        self._on_tidy = on_tidy
         self._oom = OomGuard(loop, self._on_oom)
         self._removal = Removal(self.id, self.bundle, loop=loop, runtime=runtime)
         self._answer: Answer | None = None
@@ -198,7 +198,8 @@ class Container:
         except OSError as error:
             complain(f"journal of '{self.id}' stays: {error}")
         self.is_gone = True
-        self._forget(self)
+        self.is_tidy = True
+        self._on_tidy(self)
         self._take_answer().runtime_failed(f"task '{self.id}' not created", failure)
 
     # --- start and exits ---------------------------------------------------------------------------------------
@@ -343,8 +344,8 @@ class Container:
     def delete(self, answer: Answer) -> None:
         """Remove it, once it has stopped; one that never started is killed first.
 
-        Answered when nothing of it can be used or seen any more: its root file system is unmounted. What the runtime
-        has to tidy up is told by `/tasks/delete`; until then `is_tidy` is false.
+        Told and answered when nothing of it can be used any more and its root file system is unmounted. What the
+        runtime has to tidy up goes on; until that is done, `is_tidy` is false and the shim does not end.
         """
         if (refused := refusal("delete", self.init.phase)) is not None:
             answer.refuse(f"task '{self.id}'", refused)
@@ -368,6 +369,7 @@ class Container:
         for process in self.processes():
             process.close_streams()
         self.execs.clear()
+        self.emit("/tasks/delete", end_payload(self.id, self.init))
         self.is_gone = True
         deletion.ok(self.init.exit())
         self._removal.finish(self._runtime_forgot)
@@ -376,8 +378,8 @@ class Container:
         failpoint.hit("shim.delete.after-runc")
         if failure is not None:
             complain(f"the runtime did not forget '{self.id}': {failure.message}")
-        self.emit("/tasks/delete", end_payload(self.id, self.init))
         self.is_tidy = True
+        self._on_tidy(self)
 
     def _unmount(self) -> None:
         if self._mounts:

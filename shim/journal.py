@@ -62,6 +62,11 @@ class Contents(msgspec.Struct, gc=False):
         """The events that have to be delivered yet."""
         return [record for record in self.records if record.seq > self.acknowledged]
 
+    @property
+    def has_deletion(self) -> bool:
+        """Whether the container has been deleted."""
+        return any(record.topic == "/tasks/delete" for record in self.records)
+
     def exit_of(self, process_id: str) -> Record | None:
         """The `/tasks/exit` of a process, by its id: the container's for the first one, else the exec's."""
         return next(
@@ -122,17 +127,20 @@ def read_journal(bundle: str) -> Contents:
 def compact(contents: Contents, keep: Collection[str]) -> bytes:
     """The bytes of a journal without what nobody needs any more. Pure.
 
-    What is kept: what is not acknowledged, and exits and out-of-memory kills of the processes in `keep`, because a
-    cleaner answers from them for a dead shim. The number of the newest event is kept by the acknowledgement.
+    What is kept: what is not acknowledged, the events of the processes in `keep`, because a cleaner answers from them
+    for a dead shim, and the deletion. The number of the newest event is kept by the acknowledgement.
     """
     kept = [
         record
         for record in contents.records
-        if record.seq > contents.acknowledged
-        or record.topic == "/tasks/oom"
-        or (record.topic == "/tasks/exit" and record.event.get("id") in keep)
+        if record.seq > contents.acknowledged or record.topic == "/tasks/delete" or _process_of(record) in keep
     ]
     return b"".join([*map(encode_record, kept), encode_record(Acknowledged(contents.acknowledged))])
+
+
+def _process_of(record: Record) -> object:
+    event = record.event
+    return event.get("exec_id") or event.get("id") or event.get("container_id")
 
 
 class Journal:

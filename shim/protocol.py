@@ -17,10 +17,10 @@ acknowledged: an ack of `seq` covers all up to it.
 | `state` | `Target` | `ProcessState` |
 | `exec` | `Exec`; the caller has written the OCI `process` object to `<bundle>/<exec_id>.process.json` | - |
 | `kill` | `Kill` | - |
-| `delete` | `Target` | `Exit`; what the runtime has to tidy up follows, and `/tasks/delete` tells of it |
+| `delete` | `Target` | `Exit`; what the runtime has to tidy up goes on |
 | `pids` | `Target` | `Pids` |
 | `close_io` | `Target` | - |
-| `shutdown` | - | - ; refused while there is a container, else the shim ends |
+| `shutdown` | - | - when all is tidied up, and then the shim ends; refused while there is a container |
 
 A `create`, `start`, `exec`, `kill` or `delete` with a `key` is done once: a copy gets the first one's answer, also
 while it is being worked on. Only processes of the shim's own user are listened to.

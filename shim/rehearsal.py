@@ -100,7 +100,6 @@ class _Life:
         self._ask("kill", Kill(container_id=_SCENE, signal=SIGKILL), key="kill")
         self._await("/tasks/exit")
         self._ask("delete", target, key="delete")
-        self._await("/tasks/delete")
         self._ask("shutdown")
 
     def _stand_in(self, pid_file: str) -> None:

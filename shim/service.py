@@ -50,13 +50,15 @@ _KILL = msgspec.msgpack.Decoder(Kill).decode
 class Service:
     """All containers of this shim, and the connections that ask for them."""
 
-    __slots__ = ("_answers", "_containers", "_door", "_loop", "_runtime")
+    __slots__ = ("_answers", "_containers", "_door", "_farewell", "_loop", "_runtime")
 
     def __init__(self, listener: int, runtime: Runtime) -> None:
         self._runtime = runtime
         self._loop = Loop(self._on_orphan)
         self._containers: dict[str, Container] = {}
         self._answers: dict[str, Answer] = {}
+        self._farewell: Answer | None = None
+        """Of a shutdown that waits for the runtime to tidy up."""
         self._door = Door(listener, self._loop, self._on_message)
 
     def run(self) -> None:
@@ -144,10 +146,20 @@ class Service:
         if container is None:
             return
         container.acknowledge(ack.seq)
-        if container.is_tidy and not container.journal.unacknowledged:
-            self._forget(container)
+        self._forget(container)
+
+    def _on_tidy(self, container: Container) -> None:
+        self._forget(container)
+        if self._farewell is not None and self._is_tidy():
+            self._end(self._farewell)
+
+    def _is_tidy(self) -> bool:
+        return all(container.is_tidy for container in self._containers.values())
 
     def _forget(self, container: Container) -> None:
+        """Let go of a container of which nothing is left to do or to tell."""
+        if not container.is_tidy or container.journal.unacknowledged:
+            return
         container.journal.close()
         del self._containers[container.id]
         if not self._containers:
@@ -176,7 +188,7 @@ class Service:
             return
         try:
             container = Container(
-                body, loop=self._loop, runtime=self._runtime, publish=self._publish, forget=self._forget
+                body, loop=self._loop, runtime=self._runtime, publish=self._publish, on_tidy=self._on_tidy
             )
         except FileExistsError:
             answer.fail("already_exists", f"bundle '{body.bundle}' already has a journal")
@@ -249,10 +261,15 @@ class Service:
 
     def _shutdown(self, _body: Body, answer: Answer) -> None:
         for container in self._containers.values():
-            if not container.is_tidy:
-                why = "waits for the runtime to forget" if container.is_gone else "still has"
-                answer.fail("failed_precondition", f"shim {why} the task '{container.id}'")
+            if not container.is_gone:
+                answer.fail("failed_precondition", f"shim still has the task '{container.id}', delete it first")
                 return
+        if self._is_tidy():
+            self._end(answer)
+        else:
+            self._farewell = answer
+
+    def _end(self, answer: Answer) -> None:
         answer.ok()
         self._loop.stop()
 

@@ -7,6 +7,7 @@ task is listed as `unknown` meanwhile. A slow shim is never taken for a dead one
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from actors.runtime import bundle
 from actors.runtime.entry import Entry, Phase
 from linux import unixsocket
 from shim import protocol
+from shim.journal import read_journal
 from wharfie import errors
 
 if TYPE_CHECKING:
@@ -69,36 +71,45 @@ async def adopt(runtime: Runtime, entry: Entry) -> None:
             return
         entry.shim_pid = connected.shim_pid
         mine = next((one for one in connected.containers if one.container_id == entry.id), None)
-        if mine is None:
+        contents = await runtime.worker.blocking(read_journal, entry.path)
+        if mine is None and not contents.has_deletion:
             await _incomplete(runtime, entry)
             return
-        for state in mine.processes:
+        for state in mine.processes if mine is not None else ():
             entry.take_state(state)
-        entry.seq = mine.seq
+        entry.seq = mine.seq if mine is not None else contents.last_seq
+        entry.stored = contents.acknowledged
         entry.phase = Phase.LIVE
+        entry.is_deleted = mine is None or not mine.processes
         entry.settled.set()
         entry.changed()
-        log.info("task adopted id=%s namespace=%s shim=%d", entry.id, entry.namespace, entry.shim_pid)
+        if entry.is_deleted:
+            await _claimed(runtime, entry)
+            await runtime.finish_delete(entry)
+        else:
+            log.info("task adopted id=%s namespace=%s shim=%d", entry.id, entry.namespace, entry.shim_pid)
+
+
+async def _claimed(runtime: Runtime, entry: Entry) -> bool:
+    """Give who asked for what was cut short the time of a clean-up to ask again; whether it is over with that."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(runtime.timeout("shim.cleanup")):
+            await entry.gone.wait()
+    return entry.gone.is_set()
 
 
 async def _incomplete(runtime: Runtime, entry: Entry) -> None:
-    """A shim without its container: a create or a delete was cut short.
+    """A shim without its container: a create was cut short.
 
-    A create may be asked again with its key and then goes on; when nobody does within the time of a clean-up, it is
-    undone.
+    It may be asked for again with its key and then goes on; when nobody does, it is undone.
     """
-    deleted = entry.path in runtime.deleted_bundles
     entry.phase = Phase.CREATING
     entry.settled.set()
-    if not deleted:
-        entry.changed()
-        try:
-            async with asyncio.timeout(runtime.timeout("shim.cleanup")):
-                await entry.gone.wait()
-        except TimeoutError:
-            pass
-        if entry.processes[""].pid or entry.gone.is_set():
-            entry.phase = Phase.LIVE
-            return
+    entry.changed()
+    if await _claimed(runtime, entry):
+        return
+    if entry.processes[""].pid:
+        entry.phase = Phase.LIVE
+        return
     log.warning("unfinished task removed id=%s namespace=%s", entry.id, entry.namespace)
     await runtime.discard(entry)

@@ -2,7 +2,8 @@
 
 config.json    the OCI specification, fitted to this host
 task.json      what a restarted worker has to know (`TaskFile`); a bundle without it was never used
-rootfs/        mount point; the shim mounts
+shim.pid       which process the shim is (`note_shim`)
+rootfs/        mount point; mounted by this worker or by the shim, unmounted by the shim
 journal        the shim's events; log.json, init.pid and others are the shim's, too
 """
 
@@ -57,6 +58,21 @@ def begin(path: str, task: TaskFile) -> None:
 def write_spec(path: str, spec: Json) -> None:
     """The specification, for the runtime and for who comes after."""
     _write(f"{path}/config.json", msgspec.json.encode(spec))
+
+
+def note_shim(path: str, pid: int, start_time: int) -> None:
+    """Which process the shim is, for who has to end it without being able to ask it."""
+    _write(f"{path}/shim.pid", f"{pid} {start_time}".encode())
+
+
+def read_shim(path: str) -> tuple[int, int]:
+    """The shim's pid and start time; zeros when they were not noted."""
+    try:
+        with open(f"{path}/shim.pid", "rb") as file:
+            pid, start_time = file.read().split()
+            return int(pid), int(start_time)
+    except (FileNotFoundError, ValueError):
+        return 0, 0
 
 
 def has_spec(path: str) -> bool:

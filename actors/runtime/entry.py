@@ -62,6 +62,8 @@ class Entry:
         self.settled = asyncio.Event()
         self.seq = 0
         self.stored = 0
+        self.is_deleted = False
+        """Its shim has deleted it, or said so to somebody before this incarnation."""
         self._changed: list[asyncio.Future[None]] = []
 
     @property
@@ -131,6 +133,10 @@ class Entry:
 
     def take_event(self, topic: str, event: dict[str, Any]) -> None:
         """Let an event of the shim change what is known; events of processes that are gone change nothing."""
+        if topic == "/tasks/delete":
+            self.is_deleted = True
+            self.changed()
+            return
         exec_id = str(event.get("exec_id", ""))
         if topic == "/tasks/exit":
             exec_id = "" if event.get("id") == self.id else str(event.get("id", ""))
@@ -151,7 +157,7 @@ class Entry:
             known.status = Status.STOPPED
             known.pid = int(event.get("pid", known.pid))
             known.exit = int(event.get("exit_status", 0))
-            known.exited_at_ns = int(event.get("exited_at", 0) or event.get("exited_at_ns", 0))
+            known.exited_at_ns = int(event.get("exited_at_ns", 0))
         self.changed()
 
     def take_state(self, state: protocol.ProcessState) -> Known:

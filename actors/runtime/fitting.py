@@ -139,6 +139,11 @@ def has_private_pids(spec: Json) -> bool:
     return any(one.get("type") == "pid" and not one.get("path") for one in spec.get("linux", {}).get("namespaces", ()))
 
 
+def all_cgroup_directories(path: str) -> list[str]:
+    """The directory of a control group in every hierarchy that is mounted."""
+    return [f"{mount.mountpoint}{path}" for mount in mountinfo.read() if mount.fstype in ("cgroup", "cgroup2")]
+
+
 def cgroup_directories(spec: Json) -> tuple[str, str]:
     """(directory to watch for out-of-memory kills, directory with the processes) of a container; empty: unknown.
 

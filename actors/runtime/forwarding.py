@@ -65,6 +65,9 @@ class Forwarder:
         request = EventsForward(events=[event for _, _, event in batch])
         try:
             await self._worker.call("events.forward", request, Empty, namespace=namespace)
+        except errors.InvalidArgument as error:
+            # It would be refused for ever, and all that follows with it.
+            log.error("events are dropped, the metadata worker refuses them: %s", error)
         except errors.WharfieError as error:
             log.warning("events are held back: %s", error)
             await asyncio.sleep(RETRY_S)

@@ -8,11 +8,12 @@ import asyncio
 import contextlib
 import itertools
 import os
+import signal
 import socket
 from typing import TYPE_CHECKING, Any
 
 from actors.control import ForkShim, ShimExited, ShimStarted
-from linux import unixsocket
+from linux import pidfd, unixsocket
 from shim import protocol
 from wharfie import errors
 
@@ -67,11 +68,14 @@ class Launcher:
             listener.close()
 
     def _on_started(self, message: Any, fds: list[int]) -> None:
-        for fd in fds:
-            os.close(fd)
         future = self._pending.get(message.id)
         if future is not None and not future.done():
             future.set_result(message.pid)
+        elif fds:
+            # Born for a create that has failed meanwhile, so nobody will ever talk to it.
+            pidfd.send_signal(fds[0], signal.SIGKILL)
+        for fd in fds:
+            os.close(fd)
 
     def _on_exited(self, message: Any, fds: list[int]) -> None:
         for fd in fds:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from actors.call import Call
-from actors.runtime import bundle, fitting
+from actors.runtime import bundle, fitting, shimprocess
 from actors.runtime.entry import Entry, Known, Phase
 from shim import protocol
 from wharfie import errors, failpoint
@@ -37,10 +37,11 @@ async def create(runtime: Runtime, call: Call, request: tasks.Create) -> tasks.C
             await entry.settled.wait()
         if entry.phase is Phase.DELETING or entry.gone.is_set():
             await entry.gone.wait()
+        elif entry.is_deleted:
+            await runtime.finish_delete(entry)
         elif call.key and entry.file.key == call.key and entry.link is not None:
-            # An earlier incarnation of this worker began it; the shim has the key and answers alike.
             if bundle.has_spec(entry.path):
-                return await _create_in_shim(runtime, entry, call, await _mounts(runtime, call, request))
+                return await _go_on(runtime, entry, call, request)
             await runtime.discard(entry)
         else:
             raise errors.AlreadyExists(f"container '{container_id}' of namespace '{namespace}' has a task already")
@@ -65,9 +66,10 @@ async def create(runtime: Runtime, call: Call, request: tasks.Create) -> tasks.C
             group.create_task(_launch(runtime, entry))
             record = group.create_task(_record(runtime, namespace, container_id))
             mounts = await _mounts(runtime, call, request, await record)
-            bundle.write_spec(entry.path, _fitted(runtime, record.result(), mounts, namespace))
+            # In a thread: the image's files and what is mounted may lie on a file system that hangs.
+            mounted = await runtime.worker.blocking(_prepare, runtime, entry, record.result(), mounts)
         failpoint.hit("runtime.create.after-shim")
-        created = await _create_in_shim(runtime, entry, call, mounts)
+        created = await _create_in_shim(runtime, entry, call, mounts=mounts, mounted=mounted)
     except BaseException as error:
         await asyncio.shield(runtime.discard(entry))
         if isinstance(error, BaseExceptionGroup):
@@ -77,6 +79,26 @@ async def create(runtime: Runtime, call: Call, request: tasks.Create) -> tasks.C
     entry.settled.set()
     failpoint.hit("runtime.create.before-reply")
     return created
+
+
+async def _go_on(runtime: Runtime, entry: Entry, call: Call, request: tasks.Create) -> tasks.Created:
+    """A create that an earlier incarnation of this worker began: the shim has its key, too, and answers alike."""
+    try:
+        mounts = await _mounts(runtime, call, request)
+        mounted = await runtime.worker.blocking(fitting.mount_quickly, mounts, f"{entry.path}/rootfs")
+        created = await _create_in_shim(runtime, entry, call, mounts=mounts, mounted=mounted)
+    except errors.WharfieError:
+        if entry.phase is Phase.CREATING:
+            await runtime.discard(entry)
+        raise
+    entry.phase = Phase.LIVE
+    return created
+
+
+def _prepare(runtime: Runtime, entry: Entry, record: containers.Container, mounts: list[Mount]) -> bool:
+    """Blocking: the specification into the bundle, and the root file system mounted if that is quickly done."""
+    bundle.write_spec(entry.path, _fitted(runtime, record, mounts, entry.namespace))
+    return fitting.mount_quickly(mounts, f"{entry.path}/rootfs")
 
 
 def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -150,15 +172,17 @@ async def _launch(runtime: Runtime, entry: Entry) -> None:
     os.makedirs(file.runtime_root, mode=0o700, exist_ok=True)
     limit_s = runtime.timeout("shim.start")
     entry.shim_pid, connection = await runtime.launcher.launch(start, file.socket, timeout_s=limit_s)
+    bundle.note_shim(entry.path, entry.shim_pid, shimprocess.started(entry.shim_pid))
     runtime.attach(entry, connection)
     assert entry.link is not None
     await entry.link.call("connect", None, protocol.Connected, timeout_s=limit_s)
 
 
-async def _create_in_shim(runtime: Runtime, entry: Entry, call: Call, mounts: list[Mount]) -> tasks.Created:
+async def _create_in_shim(
+    runtime: Runtime, entry: Entry, call: Call, *, mounts: list[Mount], mounted: bool
+) -> tasks.Created:
     spec = bundle.read_spec(entry.path)
     memory, processes = fitting.cgroup_directories(spec)
-    mounted = fitting.mount_quickly(mounts, f"{entry.path}/rootfs")
     stdio = entry.file.stdio
     body = protocol.Create(
         container_id=entry.id,
@@ -183,13 +207,13 @@ async def delete(runtime: Runtime, call: Call, request: tasks.Delete) -> tasks.E
     kept = runtime.answers.find(call.key)
     if kept is not None:
         entry = runtime.table.find(call.namespace, request.container_id)
-        if entry is not None and entry.phase is not Phase.CREATING and not request.exec_id:
-            await runtime.finish_delete(entry, keep_log=request.keep_log)
+        if not request.exec_id and not request.keep_log and (entry is None or entry.is_deleted):
+            runtime.drop_log(call.namespace, request.container_id)
         return kept
     entry = runtime.table.get(call.namespace, request.container_id)
     if entry.phase is Phase.RECOVERING:
         await entry.settled.wait()
-    if entry.phase is Phase.DELETING:
+    if entry.is_deleted and entry.link is None:
         raise errors.NotFound(f"task of container '{entry.id}' is being deleted")
     known = entry.process(request.exec_id)
     if request.force and known.status is not tasks.Status.STOPPED and entry.link is not None:
@@ -203,9 +227,11 @@ async def delete(runtime: Runtime, call: Call, request: tasks.Delete) -> tasks.E
     if request.exec_id:
         entry.processes.pop(request.exec_id, None)
         return answer
-    entry.phase = Phase.DELETING
+    if not request.keep_log:
+        runtime.drop_log(entry.namespace, entry.id)
+    entry.is_deleted = True
     # The caller needs not wait for the clean-up; who wants the name again does.
-    runtime.worker.spawn(runtime.finish_delete(entry, keep_log=request.keep_log))
+    runtime.worker.spawn(runtime.finish_delete(entry))
     return answer
 
 

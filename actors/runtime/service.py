@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from actors.call import Call, Reply, handles
-from actors.runtime import adoption, aftermath, bundle, fitting, lifecycle, logs
+from actors.runtime import adoption, aftermath, bundle, fitting, lifecycle, logs, shimprocess
 from actors.runtime.answers import Answers
 from actors.runtime.entry import Entry, Known, Phase
 from actors.runtime.forwarding import Forwarder
@@ -47,7 +47,7 @@ class Runtime:
         self.forwarder = Forwarder(worker)
         self.answers = Answers(f"{paths.tasks}/.answers")
         self.facts = fitting.host_facts()
-        self.deleted_bundles: set[str] = set()
+        self.orphans = aftermath.Orphans(worker)
 
     def start(self) -> None:
         """Find the tasks of earlier incarnations and adopt them in the background."""
@@ -99,41 +99,55 @@ class Runtime:
     async def discard(self, entry: Entry) -> None:
         """Undo a create: shim, mounts, bundle and name are gone afterwards."""
         entry.phase = Phase.DELETING
-        link, entry.link = entry.link, None
-        if link is not None:
-            with contextlib.suppress(errors.WharfieError):
-                await link.call("shutdown", None, msgspec.Raw, timeout_s=self.timeout("shim.shutdown"))
-            link.close()
-        await self.worker.blocking(aftermath._end_container, entry, self.timeout("shim.cleanup"))
+        entry.is_deleted = True
+        await self._end_shim(entry)
+        await self.worker.blocking(aftermath.end_container, entry, self.timeout("shim.cleanup"))
         await self.worker.blocking(bundle.remove, entry.path)
         entry.settled.set()
         self.table.drop(entry)
 
-    async def finish_delete(self, entry: Entry, *, keep_log: bool) -> None:
-        """The rest of a delete, behind the caller's back: events stored, shim ended, bundle gone, name free."""
+    async def finish_delete(self, entry: Entry) -> None:
+        """The rest of a delete, behind the caller's back: events stored, shim ended, bundle gone, name free.
+
+        Idempotent: a second one waits for the first.
+        """
+        if entry.phase is Phase.DELETING:
+            await entry.gone.wait()
+            return
         entry.phase = Phase.DELETING
         failpoint.hit("runtime.delete.before-cleanup")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.timeout("shim.cleanup")):
                 await self.forwarder.stored(entry, entry.seq)
-        link, entry.link = entry.link, None
-        if link is not None:
-            try:
-                await link.call("shutdown", None, msgspec.Raw, timeout_s=self.timeout("shim.shutdown"))
-            except errors.DeadlineExceeded:
-                log.warning("shim did not end id=%s pid=%d; it is left alone", entry.id, entry.shim_pid)
-            except errors.WharfieError as error:
-                log.debug("shim ended while asked to: %s", error)
-            link.close()
+        if not await self._end_shim(entry):
+            await aftermath.finish(self, entry)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(entry.file.socket)
-        await self.worker.blocking(aftermath.unmount, entry)
-        if not keep_log:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.log_path(entry.namespace, entry.id))
         await self.worker.blocking(bundle.remove, entry.path)
         failpoint.hit("runtime.delete.after-cleanup")
         self.table.drop(entry)
+
+    async def _end_shim(self, entry: Entry) -> bool:
+        """Ask a shim to end, which it does when all is tidied up; kill it when it does not. Whether it said so."""
+        link, entry.link = entry.link, None
+        if link is None:
+            return False
+        try:
+            await link.call("shutdown", None, msgspec.Raw, timeout_s=self.timeout("shim.shutdown"))
+        except errors.WharfieError as error:
+            if error.details.get("reason") != "shim_gone":
+                log.warning("shim killed id=%s pid=%d: %s", entry.id, entry.shim_pid, error)
+                pid, start_time = bundle.read_shim(entry.path)
+                await self.worker.blocking(lambda: shimprocess.end(pid, start_time, runtime=entry.file.runtime))
+            return False
+        finally:
+            link.close()
+        return True
+
+    def drop_log(self, namespace: str, container_id: str) -> None:
+        """Remove what a task wrote to `log://`. Idempotent."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.log_path(namespace, container_id))
 
     async def _entry(self, call: Call, container_id: str) -> Entry:
         """A task that is known for sure; one that is being recovered is waited for, within the caller's time."""
@@ -146,7 +160,7 @@ class Runtime:
                 raise errors.Unavailable(
                     f"the shim of container '{container_id}' is silent", details={"reason": "shim_silent"}
                 ) from None
-        if entry.phase is Phase.DELETING:
+        if entry.is_deleted:
             raise errors.NotFound(f"task of container '{container_id}' is being deleted")
         return entry
 
@@ -182,8 +196,8 @@ class Runtime:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.timeout("task.state")):
                     await entry.settled.wait()
-        if entry.phase is Phase.DELETING:
-            raise errors.NotFound(f"task of container '{entry.id}' is deleted")
+        if entry.is_deleted or entry.phase is Phase.CREATING:
+            raise errors.NotFound(f"task of container '{entry.id}' is not there: it is being made, or was deleted")
         known = entry.process(request.exec_id)
         if entry.link is None or entry.phase is not Phase.LIVE:
             return entry.describe(known)
@@ -199,10 +213,12 @@ class Runtime:
     @handles("tasks.list")
     def list(self, call: Call, request: tasks.List) -> tasks.Listing:  # noqa: ARG002
         """Every task, from what is known: a slow shim delays no list and is never left out."""
-        entries = self.table.of_namespace(call.namespace)
-        return tasks.Listing(
-            tasks=[entry.describe(entry.processes[""]) for entry in entries if entry.phase is not Phase.DELETING]
-        )
+        entries = [
+            entry
+            for entry in self.table.of_namespace(call.namespace)
+            if not entry.is_deleted and entry.phase is not Phase.CREATING
+        ]
+        return tasks.Listing(tasks=[entry.describe(entry.processes[""]) for entry in entries])
 
     @handles("tasks.kill")
     async def kill(self, call: Call, request: tasks.Kill) -> Empty:
@@ -224,7 +240,8 @@ class Runtime:
         entry = await self._entry(call, request.container_id)
         process = dict(request.process)
         name = process.get("user", {}).get("username")
-        user = fitting.user_of_root(str(name), f"{entry.path}/rootfs") if name else None
+        # In a thread: the container's files may lie on a file system that hangs.
+        user = await self.worker.blocking(fitting.user_of_root, str(name), f"{entry.path}/rootfs") if name else None
         bundle.write_process(entry.path, request.exec_id, fit_process(process, self.facts, user=user))
         failpoint.hit("runtime.exec.after-process")
         stdio = request.stdio

@@ -249,6 +249,11 @@ class ShimHarness:
         exit_: protocol.Exit = self.client.call("delete", target, protocol.Exit)
         return exit_
 
+    def shutdown(self) -> None:
+        """Have the shim end; it does when all is tidied up."""
+        self.client.call("shutdown")
+        assert self.wait_shim() == 0
+
     def state(self, container_id: str, exec_id: str = "") -> protocol.ProcessState:
         target = protocol.Target(container_id=container_id, exec_id=exec_id)
         state: protocol.ProcessState = self.client.call("state", target, protocol.ProcessState)

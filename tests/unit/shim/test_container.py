@@ -50,11 +50,12 @@ def test_a_life_is_told_in_order_and_leaves_nothing(shim: ShimHarness) -> None:
     assert shim.client.topics(container) == ["/tasks/create", "/tasks/start", "/tasks/exit", "/tasks/delete"]
     assert [event.seq for event in shim.client.events] == [1, 2, 3, 4]
     assert not is_mountpoint(f"{bundle}/rootfs")
+    with pytest.raises(ShimRefused, match="not_found"):
+        shim.state(container)
+    shim.shutdown()
     assert os.listdir(f"{shim.directory}/runc") == []
     assert cgroups.processes(f"/sys/fs/cgroup/pids/wharfie/{shim.namespace}/{container}") == []
     assert not os.path.exists(f"/sys/fs/cgroup/pids/wharfie/{shim.namespace}/{container}")
-    with pytest.raises(ShimRefused, match="not_found"):
-        shim.state(container)
 
 
 def test_the_container_is_cleaned_up_by_runc_before_anybody_asks(shim: ShimHarness) -> None:
@@ -265,7 +266,7 @@ def test_without_a_pid_namespace_the_rest_ends_with_the_first_process(shim: Shim
     assert shim.wait(container) == 4
     until(lambda: cgroups.processes(directory) == [])
     shim.delete(container)
-    shim.client.wait_event("/tasks/delete")
+    shim.shutdown()
     assert not os.path.exists(directory)
 
 

@@ -221,10 +221,9 @@ def test_descriptors_and_children_do_not_grow(shim: ShimHarness) -> None:
         container = shim.run("true")
         shim.wait(container)
         shim.delete(container)
-        shim.client.wait_event("/tasks/delete", container_id=container)
-        shim.client.connect()
+        until(lambda: shim.client.connect().containers == [])
         return len(os.listdir(f"/proc/{shim.pid}/fd"))
 
     first = life()
     assert {life() for _ in range(5)} == {first}
-    assert procfs.children(shim.pid) == []
+    until(lambda: procfs.children(shim.pid) == [])
