@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import tempfile
@@ -98,7 +99,9 @@ def kill_often(daemon: Daemon, count: int, *, names: tuple[str, ...]) -> None:
                     0,
                 )
 
-            os.kill(until(pid_of, deadline_s=20), signal.SIGKILL)
+            # It may be gone by now: what is killed while it starts has been killed, too.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(until(pid_of, deadline_s=20), signal.SIGKILL)
 
 
 def leaks_nothing(daemon: Daemon, count: int) -> None:
