@@ -5,12 +5,14 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import wharfie
 from bench import zbroker
 from bench.containerdapi import Api
 from bench.daemons import Containerd, Wharfied
 from bench.figure import Figure
+from wharfie.session import Pending
 from wharfie.types import namespaces
 
 OUTSTANDING = 64
@@ -97,7 +99,7 @@ def _pipelined(
     client: wharfie.Client, method: str, request: namespaces.Get | namespaces.List, *, seconds: float = 3.0
 ) -> float:
     channel = client._channel
-    pending = []
+    pending: list[Pending] = []
     count, start = 0, time.perf_counter()
     while time.perf_counter() - start < seconds:
         while len(pending) < OUTSTANDING:
@@ -113,7 +115,7 @@ def _pipelined(
 
 
 def _their_rate(api: Api, *, seconds: float = 3.0) -> float:
-    pending = []
+    pending: list[Any] = []
     count, start = 0, time.perf_counter()
     while time.perf_counter() - start < seconds:
         while len(pending) < OUTSTANDING:

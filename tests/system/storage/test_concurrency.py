@@ -9,6 +9,7 @@ import itertools
 import os
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -92,9 +93,12 @@ def test_a_digest_that_comes_and_goes_in_many_namespaces_is_there_while_it_is_na
 
         async def kill() -> None:
             chance = random.Random(7)
+
+            def due(count: int) -> bool:
+                return done >= count or not busy
+
             while busy:
-                after = done + chance.randint(1, 5)
-                await until_async(lambda after=after: done >= after or not busy, deadline_s=60)
+                await until_async(partial(due, done + chance.randint(1, 5)), deadline_s=60)
                 await asyncio.to_thread(daemon.kill, "content")
 
         killer = asyncio.create_task(kill())
@@ -147,9 +151,12 @@ def test_no_request_fails_while_every_process_is_killed_under_load(daemon: Stora
 
         async def kill() -> None:
             nonlocal kills
+
+            def due(count: int) -> bool:
+                return steps >= count
+
             while kills < 30:
-                after = steps + chance.randint(1, 6)
-                await until_async(lambda after=after: steps >= after, deadline_s=60)
+                await until_async(partial(due, steps + chance.randint(1, 6)), deadline_s=60)
                 await asyncio.to_thread(daemon.kill, chance.choice(WORKERS))
                 kills += 1
 
