@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from linux import pidfd, procfs, unixsocket
+from linux import procfs, unixsocket
 from linux.descriptors import opened
-from shim import birth, nursery, protocol, rehearsal
+from shim import birth, protocol, rehearsal
 from shim.nursery import Nursery
 from tests.support.bundle import temporary_directory
 from tests.support.fork import in_fork
@@ -106,56 +106,6 @@ def test_a_killed_nursery_is_replaced_and_no_birth_fails(directory: str) -> None
         if made.pid:
             os.kill(made.pid, signal.SIGKILL)
     made.close()
-
-
-def test_a_stuck_nursery_delays_one_birth_and_leaves_one_shim(directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nursery, "PATIENCE_S", 0.05)
-    made = Nursery()
-    pid, client = born(directory, made.fork_shim, "a")
-    end(pid, client)
-    os.kill(made.pid, signal.SIGSTOP)
-    pid, client = born(directory, made.fork_shim, "b")
-    assert made.pid == 0
-    assert procfs.children(os.getpid()) == [pid]
-    end(pid, client)
-
-
-def test_a_shim_whose_nursery_died_in_the_birth_is_ended_before_another_is_made(
-    directory: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = Nursery()
-    pid, client = born(directory, made.fork_shim, "a")
-    end(pid, client)
-
-    def recv(sock: object) -> tuple[bytes, list[int]]:
-        until(lambda: any(procfs.name(child) == "wharfie-shim" for child in procfs.children(os.getpid())))
-        os.kill(made.pid, signal.SIGKILL)
-        raise EOFError
-
-    real = unixsocket.recv
-    monkeypatch.setattr(unixsocket, "recv", recv)
-    listener = unixsocket.listen(f"{directory}/b")
-    pid = made.fork_shim(start(directory, "b"), [listener.fileno()])
-    listener.close()
-    monkeypatch.setattr(unixsocket, "recv", real)
-    client = ShimClient(f"{directory}/b")
-    assert client.connect().shim_pid == pid
-    [stray] = set(procfs.children(os.getpid())) - {pid}
-    with pidfd_of(stray) as fd:
-        assert pidfd.exited(fd, timeout_s=5)
-    assert os.waitpid(stray, 0)[1] == signal.SIGKILL
-    end(pid, client)
-
-
-class pidfd_of:  # noqa: N801
-    def __init__(self, pid: int) -> None:
-        self._fd = os.pidfd_open(pid)
-
-    def __enter__(self) -> int:
-        return self._fd
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
 
 
 def test_the_nursery_ends_with_the_supervisor(directory: str) -> None:
