@@ -98,5 +98,5 @@ def test_join_cgroup_joins_every_hierarchy() -> None:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         # Also those that were made and could not be joined (cpuset without processors of its own).
-        for directory in {*map(Path, joined), *Path("/sys/fs/cgroup").glob(f"*/{name}")}:
-            until(partial(_rmdir, directory))
+        for group in {*map(Path, joined), *Path("/sys/fs/cgroup").glob(f"*/{name}")}:
+            until(partial(_rmdir, group))
