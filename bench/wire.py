@@ -58,7 +58,6 @@ def measure(ours: Wharfied, theirs: Containerd, directory: str) -> list[Figure]:
             unit="µs",
             peer=floor,
             peer_name="three-process broker",
-            limit=1.5,
         ),
         Figure(
             name="round trip through a worker, against containerd's `version`",
