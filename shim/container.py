@@ -295,9 +295,8 @@ class Container:
         self._is_exit_due = False
         self._emit_exit(self.init)
         self._oom.close()
-        if self._deletion is None:
-            self._removal.begin()
-        else:
+        self._removal.begin(self._body.cgroups)
+        if self._deletion is not None:
             self._delete()
 
     def _kill_rest(self) -> None:

@@ -101,6 +101,8 @@ class Create(Body, kw_only=True):
         mounted: the caller has mounted `rootfs` itself; it is unmounted here all the same.
         memory_cgroup: directory to watch for out-of-memory kills; empty: none.
         cgroup: directory with the `cgroup.procs` of the container.
+        cgroups: its directories in every hierarchy, when nothing but them and the runtime's own files is left of it in
+            the end: no hook runs after its stop, and no other manager keeps its groups. Else empty.
         private_pids: it has a pid namespace of its own, so nothing survives its first process.
         no_pivot: passed on to the runtime.
         no_new_keyring: passed on to the runtime.
@@ -114,6 +116,7 @@ class Create(Body, kw_only=True):
     stdio: Stdio = msgspec.field(default_factory=Stdio)
     memory_cgroup: str = ""
     cgroup: str = ""
+    cgroups: list[str] = []
     private_pids: bool = True
     no_pivot: bool = False
     no_new_keyring: bool = False

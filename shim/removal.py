@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from shim.loop import Loop
 from shim.runtime import Runtime, RuntimeFailure, read_error, spawn
@@ -25,8 +25,14 @@ class Removal:
         self._is_done = False
         self._then: Then | None = None
 
-    def begin(self) -> None:
-        """Delete a stopped container's state; a failure waits for `finish`."""
+    def begin(self, cgroups: Sequence[str]) -> None:
+        """Delete a stopped container's state; a failure waits for `finish`.
+
+        Args:
+            cgroups: see `Create`.
+
+        """
+        self._is_done = self._is_done or self._runtime.forget(self._id, cgroups)
         if not self._is_running and not self._is_done:
             self._run(force=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from os import close as close_fd
-from os import fstat, posix_spawn, pread, stat, unlink
+from os import fstat, listdir, posix_spawn, pread, rmdir, stat, unlink
 from os import open as open_fd
 from os import read as read_fd
 from typing import NamedTuple
@@ -30,13 +30,13 @@ MAX_MESSAGE_CHARACTERS = 2000
 class Runtime:
     """Where the runtime is and what it is always told."""
 
-    __slots__ = ("_has_gate", "path", "root", "systemd_cgroup")
+    __slots__ = ("_is_runc", "path", "root", "systemd_cgroup")
 
     def __init__(self, path: str, root: str, *, systemd_cgroup: bool = False) -> None:
         self.path = path
         self.root = root
         self.systemd_cgroup = systemd_cgroup
-        self._has_gate = path.endswith("/runc")
+        self._is_runc = path.endswith("/runc")
 
     def open_gate(self, container_id: str) -> int:
         """Let a created container run without starting a program for it; -1 where that is not possible.
@@ -45,7 +45,7 @@ class Runtime:
         start` opens it, reads the byte and unlinks it: 4 ms for three system calls. The returned descriptor becomes
         readable when the container has passed the gate; `close_gate` follows.
         """
-        if not self._has_gate:
+        if not self._is_runc:
             return -1
         try:
             return open_fd(f"{self.root}/{container_id}/exec.fifo", _GATE_FLAGS)
@@ -97,6 +97,30 @@ class Runtime:
         if force:
             command.append("--force")
         return [*command, container_id]
+
+    def forget(self, container_id: str, cgroups: Sequence[str]) -> bool:
+        """Do what runc's `delete` does for a stopped container, without starting a program for it; whether it is done.
+
+        That is: its control groups and its state file go. Anything out of the ordinary (a group that is busy or has
+        groups below it, another file beside the state) is left to the program. It takes 5 ms of two processors, and
+        a container's whole life 40.
+        """
+        if not self._is_runc or not cgroups:
+            return False
+        directory = f"{self.root}/{container_id}"
+        try:
+            if listdir(directory) != ["state.json"]:
+                return False
+            for group in cgroups:
+                try:
+                    rmdir(group)
+                except FileNotFoundError:
+                    continue
+            unlink(f"{directory}/state.json")
+            rmdir(directory)
+        except OSError:
+            return False
+        return True
 
     def knows(self, container_id: str) -> bool:
         """Whether the runtime has state of this container: both keep it in a directory of that name."""

@@ -22,6 +22,7 @@ from actors.runtime.entry import Entry
 from linux import cgroups, mount
 from shim import journal
 from wharfie.oci.spec import cgroups_path
+from wharfie.types.base import Json
 
 if TYPE_CHECKING:
     from actors.runtime.service import Runtime
@@ -87,7 +88,7 @@ async def _end(runtime: Runtime, entry: Entry) -> bool:
     limit_s = runtime.timeout("shim.cleanup")
     try:
         async with asyncio.timeout(limit_s + 1.0):
-            return await runtime.worker.blocking(end_container, entry, limit_s)
+            return await runtime.worker.blocking(end_container, runtime, entry, limit_s)
     except TimeoutError:
         log.error("clean-up after a dead shim took too long id=%s namespace=%s", entry.id, entry.namespace)
         return False
@@ -126,7 +127,7 @@ def _missing_exits(runtime: Runtime, entry: Entry, contents: journal.Contents, f
     return missing
 
 
-def end_container(entry: Entry, timeout_s: float) -> bool:
+def end_container(runtime: Runtime, entry: Entry, timeout_s: float) -> bool:
     """Blocking: end the shim and what it had under way, kill what runs, let the runtime forget it, unmount.
 
     Idempotent. Returns whether the runtime knew of it, so that there may have been something to kill.
@@ -147,20 +148,18 @@ def end_container(entry: Entry, timeout_s: float) -> bool:
                 timeout=timeout_s,
                 check=False,
             )
-    _end_cgroups(entry, timeout_s)
+    _end_cgroups(runtime, entry, timeout_s)
     with contextlib.suppress(OSError):
         mount.unmount_beneath(f"{entry.path}/rootfs", flags=mount.MNT_DETACH)
     return known
 
 
-def _end_cgroups(entry: Entry, timeout_s: float) -> None:
+def _end_cgroups(runtime: Runtime, entry: Entry, timeout_s: float) -> None:
     """What a runtime that was itself killed leaves: processes and groups, in every hierarchy."""
-    path = cgroups_path(entry.namespace, entry.id)
+    spec: Json = {"linux": {"cgroupsPath": cgroups_path(entry.namespace, entry.id)}}
     with contextlib.suppress(OSError, ValueError):
-        path = str(bundle.read_spec(entry.path)["linux"]["cgroupsPath"])
-    if not path.startswith("/"):
-        return
-    for directory in fitting.all_cgroup_directories(path):
+        spec = bundle.read_spec(entry.path)
+    for directory in fitting.groups_of(spec, runtime.hierarchies).every:
         if os.path.isdir(directory):
             with contextlib.suppress(OSError):
                 cgroups.kill(directory)

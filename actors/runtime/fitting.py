@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
+from typing import NamedTuple
 
-from linux import mountinfo, openat2
+from linux import openat2
 from linux.cgroups import Layout, layout
 from linux.mount import is_mountpoint, mount_all
+from linux.mountinfo import MountInfo
 from wharfie.oci.capabilities import names_of_mask
 from wharfie.oci.devices import Device
 from wharfie.oci.host import HostFacts
@@ -18,11 +21,11 @@ MAX_FILE_BYTES = 4 * 1024 * 1024
 _SKIPPED = ("/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/fd", "/dev/.lxc", "/dev/.udev", "/dev/console")
 
 
-def host_facts() -> HostFacts:
+def host_facts(mounts: Iterable[MountInfo]) -> HostFacts:
     """What the daemon knows of its host; the devices are read when a privileged container asks (`with_devices`)."""
     return HostFacts(
         capabilities=names_of_mask(_bounding()),
-        unified_cgroups=layout(mountinfo.read()) is Layout.UNIFIED,
+        unified_cgroups=layout(mounts) is Layout.UNIFIED,
     )
 
 
@@ -139,25 +142,55 @@ def has_private_pids(spec: Json) -> bool:
     return any(one.get("type") == "pid" and not one.get("path") for one in spec.get("linux", {}).get("namespaces", ()))
 
 
-def all_cgroup_directories(path: str) -> list[str]:
-    """The directory of a control group in every hierarchy that is mounted."""
-    return [f"{mount.mountpoint}{path}" for mount in mountinfo.read() if mount.fstype in ("cgroup", "cgroup2")]
+class Hierarchies(NamedTuple):
+    """Where control groups are mounted: the one with the memory controller, one to list processes in, and all."""
+
+    memory: str
+    processes: str
+    every: tuple[str, ...]
 
 
-def cgroup_directories(spec: Json) -> tuple[str, str]:
-    """(directory to watch for out-of-memory kills, directory with the processes) of a container; empty: unknown.
+def hierarchies(mounts: Iterable[MountInfo]) -> Hierarchies:
+    """Sort the mounts of a machine; empty texts where there is none. Pure."""
+    memory = processes = unified = ""
+    every = []
+    for mount in mounts:
+        if mount.fstype not in ("cgroup", "cgroup2"):
+            continue
+        every.append(mount.mountpoint)
+        if mount.fstype == "cgroup2":
+            unified = unified or mount.mountpoint
+        elif "memory" in mount.super_options:
+            memory = memory or mount.mountpoint
+        elif "pids" in mount.super_options:
+            processes = processes or mount.mountpoint
+    return Hierarchies(memory or unified, processes or memory or unified, tuple(every))
 
-    Only for the cgroupfs driver's absolute paths.
+
+class Groups(NamedTuple):
+    """A container's control groups: directories, empty where unknown.
+
+    Attributes:
+        memory: to watch for out-of-memory kills.
+        processes: with the pids of all its processes.
+        every: all of them.
+        is_plain: removing them, and the runtime's state, is all that has to be done in the end.
     """
+
+    memory: str = ""
+    processes: str = ""
+    every: tuple[str, ...] = ()
+    is_plain: bool = False
+
+
+def groups_of(spec: Json, found: Hierarchies) -> Groups:
+    """The control groups that a specification names. Pure. Only for the cgroupfs driver's absolute paths."""
     path = str(spec.get("linux", {}).get("cgroupsPath", ""))
     if not path.startswith("/"):
-        return "", ""
-    memory = processes = unified = ""
-    for mount in mountinfo.read():
-        if mount.fstype == "cgroup" and "memory" in mount.super_options:
-            memory = f"{mount.mountpoint}{path}"
-        elif mount.fstype == "cgroup" and "pids" in mount.super_options:
-            processes = f"{mount.mountpoint}{path}"
-        elif mount.fstype == "cgroup2":
-            unified = f"{mount.mountpoint}{path}"
-    return memory or unified, processes or memory or unified
+        return Groups()
+    return Groups(
+        memory=found.memory and f"{found.memory}{path}",
+        processes=found.processes and f"{found.processes}{path}",
+        every=tuple(f"{mountpoint}{path}" for mountpoint in found.every),
+        is_plain=not (spec.get("hooks") or {}).get("poststop"),
+    )

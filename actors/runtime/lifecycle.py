@@ -182,7 +182,7 @@ async def _create_in_shim(
     runtime: Runtime, entry: Entry, call: Call, *, mounts: list[Mount], mounted: bool
 ) -> tasks.Created:
     spec = bundle.read_spec(entry.path)
-    memory, processes = fitting.cgroup_directories(spec)
+    groups = fitting.groups_of(spec, runtime.hierarchies)
     stdio = entry.file.stdio
     body = protocol.Create(
         container_id=entry.id,
@@ -192,8 +192,9 @@ async def _create_in_shim(
         ],
         mounted=mounted,
         stdio=protocol.Stdio(stdin=stdio.stdin, stdout=stdio.stdout, stderr=stdio.stderr, terminal=stdio.terminal),
-        memory_cgroup=memory,
-        cgroup=processes,
+        memory_cgroup=groups.memory,
+        cgroup=groups.processes,
+        cgroups=list(groups.every) if groups.is_plain else [],
         private_pids=fitting.has_private_pids(spec),
     )
     limit_s = runtime.timeout("runtime.command")

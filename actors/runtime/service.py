@@ -20,6 +20,7 @@ from actors.runtime.forwarding import Forwarder
 from actors.runtime.launch import Launcher
 from actors.runtime.link import ShimLink
 from actors.runtime.table import Table
+from linux import mountinfo
 from shim import protocol
 from wharfie import errors, failpoint
 from wharfie.identifiers import check_identifier
@@ -46,7 +47,9 @@ class Runtime:
         self.launcher = Launcher(worker)
         self.forwarder = Forwarder(worker)
         self.answers = Answers(f"{paths.tasks}/.answers")
-        self.facts = fitting.host_facts()
+        mounts = mountinfo.read()
+        self.facts = fitting.host_facts(mounts)
+        self.hierarchies = fitting.hierarchies(mounts)
         self.orphans = aftermath.Orphans(worker)
 
     def start(self) -> None:
@@ -101,7 +104,7 @@ class Runtime:
         entry.phase = Phase.DELETING
         entry.is_deleted = True
         await self._end_shim(entry)
-        await self.worker.blocking(aftermath.end_container, entry, self.timeout("shim.cleanup"))
+        await self.worker.blocking(aftermath.end_container, self, entry, self.timeout("shim.cleanup"))
         await self.worker.blocking(bundle.remove, entry.path)
         entry.settled.set()
         self.table.drop(entry)

@@ -14,6 +14,7 @@ import msgspec
 
 from linux import pidfd, unixsocket
 from linux.mount import unmount_beneath
+from linux.mountinfo import read as read_mounts
 from linux.prctl import set_child_subreaper
 from shim import birth, protocol
 from shim.protocol import Ack, Event, Failure, Reply, Request, Stdio, decode_from_shim, encode
@@ -201,6 +202,7 @@ class ShimHarness:
             stdio=stdio or Stdio(),
             memory_cgroup=f"/sys/fs/cgroup/memory{relative}",
             cgroup=f"/sys/fs/cgroup/pids{relative}",
+            cgroups=[f"{mount.mountpoint}{relative}" for mount in read_mounts() if mount.fstype.startswith("cgroup")],
             **fields,
         )
 

@@ -65,6 +65,29 @@ def test_the_container_is_cleaned_up_by_runc_before_anybody_asks(shim: ShimHarne
     assert shim.state(container).status == "stopped"
 
 
+def test_a_group_below_the_containers_is_left_to_runc_and_removed(shim: ShimHarness) -> None:
+    container = shim.run("sleep", "1000")
+    directory = f"/sys/fs/cgroup/pids/wharfie/{shim.namespace}/{container}"
+    os.mkdir(f"{directory}/below")
+    shim.kill(container)
+    shim.wait(container)
+    shim.delete(container)
+    shim.shutdown()
+    assert not os.path.exists(directory)
+    assert os.listdir(f"{shim.directory}/runc") == []
+
+
+def test_a_stranger_beside_the_runtimes_state_is_left_to_runc(shim: ShimHarness) -> None:
+    container = shim.run("sleep", "1000")
+    with open(f"{shim.directory}/runc/{container}/new", "wb"):
+        pass
+    shim.kill(container)
+    shim.wait(container)
+    shim.delete(container)
+    shim.shutdown()
+    assert os.listdir(f"{shim.directory}/runc") == []
+
+
 def test_events_of_instantly_ending_processes_are_in_order(shim: ShimHarness) -> None:
     for _ in range(60):
         container = shim.run("true")
