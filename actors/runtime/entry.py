@@ -58,6 +58,8 @@ class Entry:
         self.link: ShimLink | None = None
         self.shim_pid = 0
         self.processes: dict[str, Known] = {"": Known("", file.stdio)}
+        self.burial: asyncio.Task[None] | None = None
+        """The clean-up after its shim's death, while and after it goes on."""
         self.gone = asyncio.Event()
         self.settled = asyncio.Event()
         self.seq = 0

@@ -214,6 +214,8 @@ async def delete(runtime: Runtime, call: Call, request: tasks.Delete) -> tasks.E
     entry = runtime.table.get(call.namespace, request.container_id)
     if entry.phase is Phase.RECOVERING:
         await entry.settled.wait()
+    if entry.burial is not None:
+        await asyncio.shield(entry.burial)
     if entry.is_deleted and entry.link is None:
         raise errors.NotFound(f"task of container '{entry.id}' is being deleted")
     known = entry.process(request.exec_id)
@@ -232,7 +234,7 @@ async def delete(runtime: Runtime, call: Call, request: tasks.Delete) -> tasks.E
         runtime.drop_log(entry.namespace, entry.id)
     entry.is_deleted = True
     # The caller needs not wait for the clean-up; who wants the name again does.
-    runtime.worker.spawn(runtime.finish_delete(entry))
+    runtime.finish_soon(entry)
     return answer
 
 

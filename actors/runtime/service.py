@@ -51,12 +51,25 @@ class Runtime:
         self.facts = fitting.host_facts(mounts)
         self.hierarchies = fitting.hierarchies(mounts)
         self.orphans = aftermath.Orphans(worker)
+        self._finishing: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Find the tasks of earlier incarnations and adopt them in the background."""
         self.forwarder.start()
+        self.worker.on_stop(self._finish)
         for entry in adoption.find(self):
             self.worker.spawn(adoption.adopt(self, entry))
+
+    async def _finish(self) -> None:
+        """Let deletes that were answered come to their end; the next daemon would do it, but there may be none."""
+        if self._finishing:
+            await asyncio.wait(self._finishing, timeout=self.timeout("shim.shutdown"))
+
+    def finish_soon(self, entry: Entry) -> None:
+        """`finish_delete` in the background."""
+        task = self.worker.spawn(self.finish_delete(entry))
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
 
     def timeout(self, name: str) -> float:
         """One of `[timeouts]`, in seconds."""
@@ -81,7 +94,7 @@ class Runtime:
             entry.link = None
             entry.changed()
             if entry.phase in (Phase.LIVE, Phase.RECOVERING):
-                self.worker.spawn(self.bury(entry))
+                entry.burial = self.worker.spawn(self.bury(entry))
 
         entry.link = ShimLink(sock, on_event=on_event, on_end=on_end)
 
@@ -91,6 +104,11 @@ class Runtime:
             return
         log.warning("shim is dead id=%s namespace=%s", entry.id, entry.namespace)
         await aftermath.clean(self, entry)
+        if entry.is_deleted:
+            # It died in the middle of a delete that was answered.
+            entry.settled.set()
+            await self.finish_delete(entry)
+            return
         if not entry.processes[""].pid:
             # Its create never came to an end: there is no task to keep.
             await self.discard(entry)
@@ -163,6 +181,8 @@ class Runtime:
                 raise errors.Unavailable(
                     f"the shim of container '{container_id}' is silent", details={"reason": "shim_silent"}
                 ) from None
+        if entry.burial is not None:
+            await asyncio.shield(entry.burial)
         if entry.is_deleted:
             raise errors.NotFound(f"task of container '{container_id}' is being deleted")
         return entry

@@ -35,7 +35,8 @@ def end(pid: int, start_time: int, *, runtime: str) -> None:
         start_time: as `started` said it.
         runtime: the program, whose name its processes bear.
     """
-    if not pid:
+    if not pid or started(pid) not in (0, start_time):
+        # Nobody's, or the number is another process's by now, and so is its group.
         return
     _kill(pid, start_time)
     for follower in _followers(pid, (*_FOLLOWERS, os.path.basename(runtime)[:15])):
