@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,7 @@ class Rig:
     def exits(self, name: str, after_seq: int) -> list[int]:
         """The exit statuses that were told of a container so far."""
         mark = self.client.events.publish("/test/mark")
-        found = []
+        found: list[Any] = []
         for envelope in self.client.events.subscribe(after_seq=after_seq):
             if envelope.seq == mark:
                 return found
