@@ -106,19 +106,20 @@ class Connection:
             self._fd = -1
             self._socket.close()
             self._outbox.clear()
-            self._door.connections.remove(self)
+            self._door.forget(self)
 
 
 class Door:
     """The listening socket: accepts peers of our own user and keeps the list of them."""
 
-    __slots__ = ("_listener", "_loop", "connections", "on_message")
+    __slots__ = ("_listener", "_loop", "_on_empty", "connections", "on_message")
 
-    def __init__(self, fd: int, loop: Loop, on_message: OnMessage) -> None:
+    def __init__(self, fd: int, loop: Loop, on_message: OnMessage, on_empty: Callable[[], None]) -> None:
         self._listener: Any = RawSocket(fileno=fd)
         self._listener.setblocking(False)
         self._loop = loop
         self.on_message = on_message
+        self._on_empty = on_empty
         self.connections: list[Connection] = []
         loop.add(fd, self._on_ready)
 
@@ -134,6 +135,12 @@ class Door:
             connection.close()
         elif len(self.connections) > MAX_CONNECTIONS:
             self.connections[0].close()
+
+    def forget(self, connection: Connection) -> None:
+        """A connection has closed itself."""
+        self.connections.remove(connection)
+        if not self.connections:
+            self._on_empty()
 
     def close(self) -> None:
         """Close the listener and every connection."""

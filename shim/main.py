@@ -16,7 +16,7 @@ from typing import NoReturn
 import msgspec
 
 from linux.prctl import set_child_subreaper, set_name
-from shim.complaint import complain_of_bug
+from shim.complaint import complain, complain_of_bug
 from shim.protocol import ShimStart
 from shim.runtime import Runtime
 from shim.service import Service
@@ -60,7 +60,11 @@ def main(args: bytes, fds: list[int]) -> NoReturn:
 
 
 def _open_log(path: str) -> None:
-    fd = open_fd(path, _LOG_FLAGS, 0o600)
+    try:
+        fd = open_fd(path, _LOG_FLAGS, 0o600)
+    except FileNotFoundError:
+        complain(f"bundle of '{path}' is gone: whoever asked for this shim has given up")
+        _exit(1)
     dup2(fd, 1)
     dup2(fd, 2)
     close_fd(fd)

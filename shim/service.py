@@ -37,8 +37,13 @@ from shim.states import refusal
 
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
-LONELY_S = 30.0
-"""A shim without a container and without a connection ends after this; a restarted worker connects in milliseconds."""
+LONELY_S = 0.5
+"""A shim without a living container and without a connection ends after this. Whoever asked for it connected before
+it was born; should a restarted worker come too late for it, it makes another one.
+"""
+
+DESERTED_S = 0.05
+"""The same after the last connection broke: its worker died, and with it the wish for a container."""
 
 _CREATE = msgspec.msgpack.Decoder(Create).decode
 _TARGET = msgspec.msgpack.Decoder(Target).decode
@@ -59,19 +64,26 @@ class Service:
         self._answers: dict[str, Answer] = {}
         self._farewell: Answer | None = None
         """Of a shutdown that waits for the runtime to tidy up."""
-        self._door = Door(listener, self._loop, self._on_message)
+        self._door = Door(listener, self._loop, self._on_message, self._on_empty)
 
     def run(self) -> None:
         """Serve until a `shutdown` is granted, or nobody is there who could ever ask for anything."""
         self._loop.later(LONELY_S, self._end_when_lonely)
         self._loop.run()
 
+    def _on_empty(self) -> None:
+        if self._is_tidy():
+            self._loop.later(DESERTED_S, self._end_when_lonely)
+
     def _end_when_lonely(self) -> None:
-        # Whoever had it forked died before it could connect, or before it could say that it is needed no more.
-        if not self._containers and not self._door.connections:
-            self._loop.stop()
-        elif not self._containers:
+        # Whoever had it forked died before it could connect, or before it could say that it is needed no more. Events
+        # of a deleted container that were not acknowledged are in its journal, for who comes after.
+        if not self._is_tidy():
+            return
+        if self._door.connections:
             self._loop.later(LONELY_S, self._end_when_lonely)
+        else:
+            self._loop.stop()
 
     def turn(self, limit_s: float) -> None:
         """Wait for one thing to happen, but not for ever, and handle it."""

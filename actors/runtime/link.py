@@ -43,6 +43,7 @@ class ShimLink:
         self._pending: dict[int, asyncio.Future[msgspec.Raw]] = {}
         self._outbox: deque[bytes] = deque()
         self.closed = False
+        self._ended = asyncio.Event()
         asyncio.get_running_loop().add_reader(sock.fileno(), self._on_readable)
 
     async def call(
@@ -90,6 +91,13 @@ class ShimLink:
             if not future.done():
                 future.set_exception(errors.Unavailable("the shim is gone", details={"reason": "shim_gone"}))
         self._pending.clear()
+        self._ended.set()
+
+    async def ended(self, timeout_s: float) -> None:
+        """Wait for the other end to close, as a process does when it ends; no longer than this."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._ended.wait()
 
     def _send(self, message: bytes) -> None:
         self._outbox.append(message)

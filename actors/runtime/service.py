@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -61,13 +61,21 @@ class Runtime:
             self.worker.spawn(adoption.adopt(self, entry))
 
     async def _finish(self) -> None:
-        """Let deletes that were answered come to their end; the next daemon would do it, but there may be none."""
+        """Bring what was cut short to its end; the next daemon would do it, but there may be none."""
+        for entry in self.table:
+            if entry.is_deleted and entry.phase is Phase.LIVE:
+                self._soon(self.finish_delete(entry))
+            elif entry.phase is Phase.CREATING and entry.settled.is_set():
+                self._soon(self.discard(entry))
         if self._finishing:
             await asyncio.wait(self._finishing, timeout=self.timeout("shim.shutdown"))
 
     def finish_soon(self, entry: Entry) -> None:
         """`finish_delete` in the background."""
-        task = self.worker.spawn(self.finish_delete(entry))
+        self._soon(self.finish_delete(entry))
+
+    def _soon(self, work: Awaitable[None]) -> None:
+        task = self.worker.spawn(work)
         self._finishing.add(task)
         task.add_done_callback(self._finishing.discard)
 
@@ -155,6 +163,7 @@ class Runtime:
             return False
         try:
             await link.call("shutdown", None, msgspec.Raw, timeout_s=self.timeout("shim.shutdown"))
+            await link.ended(self.timeout("shim.shutdown"))
         except errors.WharfieError as error:
             if error.details.get("reason") != "shim_gone":
                 log.warning("shim killed id=%s pid=%d: %s", entry.id, entry.shim_pid, error)

@@ -108,6 +108,49 @@ def test_a_killed_nursery_is_replaced_and_no_birth_fails(directory: str) -> None
     made.close()
 
 
+def test_a_stuck_nursery_delays_one_birth_and_leaves_one_shim(directory: str) -> None:
+    made = Nursery()
+    pid, client = born(directory, made.fork_shim, "a")
+    end(pid, client)
+    stuck = made.pid
+    assert stuck > 0
+    os.kill(stuck, signal.SIGSTOP)
+    made._socket.settimeout(0.05)
+    others = set(procfs.children(os.getpid())) - {stuck}
+    pid, client = born(directory, made.fork_shim, "b")
+    assert made.pid == 0, "the next birth gets a new one"
+    assert set(procfs.children(os.getpid())) - others == {pid}
+    end(pid, client)
+
+
+def test_a_shim_whose_nursery_died_in_the_birth_is_ended_before_another_is_made(
+    directory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Nursery()
+    pid, client = born(directory, made.fork_shim, "a")
+    end(pid, client)
+    known = set(procfs.children(os.getpid()))
+    strays: set[int] = set()
+    real = unixsocket.recv
+
+    def die_before_telling(sock: object) -> tuple[bytes, list[int]]:
+        strays.update(until(lambda: set(procfs.children(os.getpid())) - known))
+        os.kill(made.pid, signal.SIGKILL)
+        raise EOFError
+
+    monkeypatch.setattr(unixsocket, "recv", die_before_telling)
+    listener = unixsocket.listen(f"{directory}/b")
+    pid = made.fork_shim(start(directory, "b"), [listener.fileno()])
+    listener.close()
+    monkeypatch.setattr(unixsocket, "recv", real)
+    client = ShimClient(f"{directory}/b")
+    assert client.connect().shim_pid == pid
+    [stray] = strays
+    assert stray != pid
+    assert os.waitpid(stray, 0)[1] == signal.SIGKILL
+    end(pid, client)
+
+
 def test_the_nursery_ends_with_the_supervisor(directory: str) -> None:
     read_end, write_end = os.pipe()
     pid = os.fork()
@@ -145,7 +188,7 @@ def test_a_rehearsal_without_a_program_to_pretend_with_is_skipped(
 def test_a_shim_that_nobody_wants_ends(directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from shim import service
 
-    monkeypatch.setattr(service, "LONELY_S", 0.05)
+    monkeypatch.setattr(service, "LONELY_S", 0.02)
     pid, client = born(directory, birth.fork_shim)
     client.connect()
     client.close()

@@ -102,6 +102,18 @@ def test_a_deleted_containers_last_events_wait_for_their_acknowledgement(shim: S
     until(lambda: again.connect().containers == [])
 
 
+def test_a_deserted_shim_without_a_living_container_ends_and_leaves_its_journal(shim: ShimHarness) -> None:
+    shim.client.is_acking = False
+    container = shim.run("true")
+    shim.wait(container)
+    shim.delete(container)
+    shim.client.close()
+    assert shim.wait_shim() == 0
+    contents = read_journal(shim.bundle_path(container))
+    assert contents.has_deletion
+    assert len(contents.unacknowledged) == 4
+
+
 def test_a_shim_without_containers_shuts_down(shim: ShimHarness) -> None:
     shim.client.call("shutdown")
     assert shim.wait_shim() == 0
