@@ -85,7 +85,10 @@ def write(table: str) -> None:
             "on one open channel, unless the row says `ctr`.\n\n"
             f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, kernel {platform.release()}, Python "
             f"{platform.python_version()}, {version_of(['containerd', '--version'])}, {version_of(['runc', '--version'])}.\n\n"
-            f"{table}\n"
+            f"{table}\n\n"
+            "Rows without a bound are there to know the whole: `version` is answered by the router itself, any other call by "
+            "a worker behind it. Proportional sizes (Pss) depend on who else has the same program or library mapped: "
+            "other Python programs make our figure smaller, another containerd makes containerd's.\n"
         )
 
 

@@ -78,13 +78,15 @@ class Api:
         return self.version.Version.future(self._empty(), metadata=self._metadata)  # type: ignore[attr-defined]
 
     def prepare(self, key: str, parent: str) -> Any:
-        request = self.pb["snapshots"].PrepareSnapshotRequest(snapshotter="overlayfs", key=key, parent=parent)
+        # Without a root or a lease its collector may take the snapshot before the container names it.
+        request = self.pb["snapshots"].PrepareSnapshotRequest(
+            snapshotter="overlayfs", key=key, parent=parent, labels={"containerd.io/gc.root": "bench"}
+        )
         return self.snapshots.Prepare(request, metadata=self._metadata).mounts  # type: ignore[attr-defined]
 
     def life(self, id_: str, parent: str, spec: dict[str, Any]) -> int:
         """Prepare, create, start, wait, delete, remove; the exit code."""
-        code = self.begin(id_, parent, spec)
-        del code
+        self.begin(id_, parent, spec)
         meta = self._metadata
         tasks, pb = self.tasks, self.pb  # type: ignore[attr-defined]
         status = tasks.Wait(pb["tasks"].WaitRequest(container_id=id_), metadata=meta).exit_status

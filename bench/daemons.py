@@ -123,7 +123,10 @@ class Containerd:
         return self.process.pid
 
     def stop(self) -> None:
-        if self.process is not None:
+        if self.process is not None and self.process.poll() is None:
+            listed = subprocess.run(self.ctr("task", "ls", "-q"), capture_output=True, text=True, check=False).stdout
+            for task in listed.split():
+                subprocess.run(self.ctr("task", "rm", "-f", task), stdout=QUIET, stderr=QUIET, check=False)
             end(self.process)
         with contextlib.suppress(OSError):
             subprocess.run(["umount", "-R", f"{self.directory}/state"], stderr=QUIET, check=False)

@@ -86,11 +86,6 @@ def _forget(ours: Wharfied, theirs: Containerd) -> None:
         kept |= {manifest.config.digest, *(layer.digest for layer in manifest.layers)}
         for blob in client.content.list():
             if blob.digest not in kept:
-                try:
-                    document = client.images.manifest("bench:latest") if blob.digest in kept else None
-                except wharfie.WharfieError:
-                    document = None
-                del document
                 client.content.delete(blob.digest)
         base = _chain(client)
         while extra := [one for one in client.snapshots.list() if one.name != base]:

@@ -119,12 +119,12 @@ def leaks_nothing(daemon: Daemon, count: int) -> None:
 
 
 def shims_end(daemon: Daemon) -> None:
-    """Wait for the last shims: one whose create was cut short has nobody to tell it, and ends after half a minute."""
+    """Wait for the last shims: one whose create was cut short notices by itself that nobody needs it."""
 
     def shims() -> list[int]:
         return [pid for pid in daemon.descendants() if procfs.is_alive(pid) and procfs.name(pid) == "wharfie-shim"]
 
-    until(lambda: not shims(), deadline_s=60)
+    until(lambda: not shims(), deadline_s=10)
 
 
 def resources(daemon: Daemon) -> dict[str, int]:
