@@ -84,10 +84,15 @@ class _Running:
         self.said: JobResult | JobFailure | None = None
         self.exited: asyncio.Future[JobExited] = asyncio.get_running_loop().create_future()
         self._progress = progress
+        self._deaf = False
+
+    def distrust(self) -> None:
+        """Nothing that is still on the socket counts: it said what no job says."""
+        self._deaf, self.said = True, None
 
     def receive(self) -> bool:
         """Take in what the job has said. Returns whether it may say more."""
-        while True:
+        while not self._deaf:
             try:
                 data, fds = unixsocket.recv(self.sock)
             except BlockingIOError:
@@ -101,6 +106,7 @@ class _Running:
                 self.said = message
             elif self._progress is not None:
                 self._progress(message.done)
+        return False
 
 
 class Jobs:
@@ -169,7 +175,8 @@ class Jobs:
         except (msgspec.MsgspecError, ValueError, OSError) as error:
             # Whatever took over the job, it does not speak for it any more.
             log.error("job '%s' said what no job says: %s", name, error)
-            more, running.said = False, None
+            running.distrust()
+            more = False
         if not more:
             asyncio.get_running_loop().remove_reader(running.sock.fileno())
 
