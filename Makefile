@@ -34,15 +34,18 @@ lint: $(STAMP)
 	$(BIN)/python scripts/unasync.py --check
 
 test: host $(STAMP) lint
+	@scripts/setup.sh tests
 	$(BIN)/pytest
 
 soak: host $(STAMP)
+	@scripts/setup.sh tests
 	$(BIN)/pytest -m soak
 
 demo: host $(STAMP)
 	@$(BIN)/python -m scripts.demo
 
 bench: host $(STAMP)
+	@scripts/setup.sh tests
 	@scripts/setup.sh bench
 	@$(BIN)/python -m bench --write
 

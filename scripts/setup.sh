@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh venv   Python 3.11 or newer and the virtual environment .venv with everything to develop
 #   scripts/setup.sh host   root, runc and a static busybox, to run containers
+#   scripts/setup.sh tests  what the tests hold the daemon against: a registry, other tools for images, file systems
 #   scripts/setup.sh bench  Debian's containerd, its .proto files and what makes stubs of them, to measure beside it
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -57,6 +58,22 @@ host() {
         || die "this process may not mount (CAP_SYS_ADMIN is missing): run it on a machine, or in a privileged container"
 }
 
+# What the tests need beside: "PROGRAM PACKAGE" a line.
+TEST_PROGRAMS="docker-registry docker-registry
+skopeo skopeo
+umoci umoci
+fsck.erofs erofs-utils
+mkfs.btrfs btrfs-progs
+getfattr attr
+setfacl acl
+openssl openssl"
+
+tests() {
+    while read -r program package; do
+        PATH="$PATH:/usr/sbin:/sbin" command -v "$program" > /dev/null || install "$package" "$program"
+    done <<< "$TEST_PROGRAMS"
+}
+
 bench() {
     command -v containerd > /dev/null || install containerd "containerd"
     [ -d /usr/share/gocode/src/github.com/containerd/containerd/api ] \
@@ -68,6 +85,7 @@ bench() {
 case "${1:-}" in
     venv) venv ;;
     host) host ;;
+    tests) tests ;;
     bench) bench ;;
-    *) die "usage: scripts/setup.sh venv|host|bench" ;;
+    *) die "usage: scripts/setup.sh venv|host|tests|bench" ;;
 esac
