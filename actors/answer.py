@@ -9,7 +9,9 @@ import time
 import traceback
 from typing import Any
 
-from actors.call import Reply
+import msgspec
+
+from actors.call import Pass, Reply
 from wharfie import errors, protocol
 from wharfie.protocol import MAGIC
 
@@ -17,7 +19,10 @@ log = logging.getLogger("worker")
 
 
 def frames_of(route: int, kind: str, value: Any) -> list[Any]:
-    """A handler's value as a message: a struct, a `Reply` with payload, or a body that is encoded already."""
+    """A handler's value as a message: a struct, a `Reply` with payload, a `Pass`, or a body that is encoded already."""
+    if isinstance(value, Pass):
+        header = protocol.encode(protocol.Header(id=route, kind="pass", method=value.method))
+        return [MAGIC, header, value.body if isinstance(value.body, bytes) else protocol.encode(value.body)]
     header = protocol.encode(protocol.Header(id=route, kind=kind))
     if isinstance(value, Reply):
         return [MAGIC, header, protocol.encode(value.body), *value.payload]
@@ -35,8 +40,7 @@ def error_frames(route: int, error: Exception, *, method: str, where: str) -> li
 
 def with_id(header: bytes, route: int) -> bytes:
     """The same header for another request: one answer for all who asked the same."""
-    kind = protocol.decode_header(header).kind
-    return protocol.encode(protocol.Header(id=route, kind=kind))
+    return protocol.encode(msgspec.structs.replace(protocol.decode_header(header), id=route))
 
 
 def as_wharfie_error(error: Exception, *, method: str, where: str) -> errors.WharfieError:

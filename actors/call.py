@@ -4,7 +4,8 @@ A handler is a method of a service: ``@handles("containers.get") def get(self, c
 -> containers.Container``. Three shapes are served:
 
 - a plain function: answered in the same turn of the loop; what it may not do is block;
-- a coroutine: answered when it is done; a second copy of the same keyed request joins it;
+- a coroutine, or a plain function that returns one when it cannot answer at once: answered when it is done; a second
+  copy of the same keyed request joins it;
 - an async generator: a stream; each value is an item, sent when the client has granted a credit. The value may be a
 `Reply` to
   carry payload frames; a last `Result` travels with the end.
@@ -62,6 +63,22 @@ class Result(NamedTuple):
     """The last value of a stream: travels in the body of its end."""
 
     body: msgspec.Struct
+
+
+class Pass(NamedTuple):
+    """Instead of a reply: another worker goes on with this request and answers its caller.
+
+    One trip less through the router than asking that worker and answering oneself. The request keeps its key, its
+    deadline and its caller. Whoever has it when a worker dies is sent it again, so each of the handlers must be
+    idempotent under the key by itself.
+
+    Attributes:
+        method: an internal one, of another worker.
+        body: a struct of that method's request, or one that is encoded already.
+    """
+
+    method: str
+    body: msgspec.Struct | bytes
 
 
 class Call:

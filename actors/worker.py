@@ -18,7 +18,7 @@ import os
 import time
 import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -314,22 +314,24 @@ class Worker:
             self._post(self._error(route, error))
             return
         call = Call(header, payload)
-        if handler.shape == "plain":
-            try:
-                self._turn.append((call, frames_of(route, "reply", handler.function(call, request))))
-            except Exception as error:
-                self._turn.append((call, self._error(route, error, method=header.method)))
+        if header.key and handler.shape != "stream" and self._join(header.key, route):
             return
-        if header.key and handler.shape == "async" and self._join(header.key, route):
+        try:
+            value = handler.function(call, request)
+        except Exception as error:
+            self._turn.append((call, self._error(route, error, method=header.method)))
+            return
+        if handler.shape == "plain" and not isinstance(value, Coroutine):
+            self._turn.append((call, frames_of(route, "reply", value)))
             return
         running = Running(route, header.credits)
         self._running[route] = running
         if handler.shape == "stream":
-            work = self._stream(running, handler.function(call, request), header.method)
+            work = self._stream(running, value, header.method)
         else:
             if header.key:
                 self._by_key[header.key] = running
-            work = self._answer(running, handler.function(call, request), call)
+            work = self._answer(running, value, call)
         running.task = asyncio.get_running_loop().create_task(work)
 
     def _join(self, key: str, route: int) -> bool:

@@ -75,9 +75,9 @@ METHODS: dict[str, Method] = {
     **_methods(
         "metadata",
         read="containers.get containers.list images.get images.list content.info content.list"
-        " snapshots.stat snapshots.list",
+        " snapshots.stat snapshots.list snapshots.mounts snapshots.usage",
         write="containers.create containers.update containers.delete images.create images.update images.delete"
-        " content.update snapshots.update events.publish",
+        " content.update snapshots.update snapshots.prepare snapshots.view snapshots.remove events.publish",
     ),
     **_methods("metadata", stream="events.subscribe", namespaced=False),
     **_methods(
@@ -95,10 +95,12 @@ METHODS: dict[str, Method] = {
         stream="content.read",
     ),
     **_methods("content", write="content.ingest_file", internal=True, waits=True),
+    **_methods("snapshot", write="snapshots.commit snapshots.cleanup"),
     **_methods(
         "snapshot",
-        read="snapshots.mounts snapshots.usage",
-        write="snapshots.prepare snapshots.view snapshots.commit snapshots.remove snapshots.cleanup",
+        read="snapshot.show snapshot.measure",
+        write="snapshot.make snapshot.put_away",
+        internal=True,
     ),
     **_methods(
         "runtime",

@@ -20,6 +20,7 @@ from actors.metadata.housekeeping import Housekeeping
 from actors.metadata.images import ImageService
 from actors.metadata.namespaces import NamespaceService
 from actors.metadata.reserve import Reserve
+from actors.metadata.snapshotdoor import SnapshotDoor
 from actors.metadata.snapshots import SnapshotService
 from actors.metadata.transaction import Transactions
 from actors.plugins.builtin import EVENT, METADATA, SERVICE, SNAPSHOTTER
@@ -117,11 +118,13 @@ def services_of(loaded: Loaded, store: Transactions, registry: Registry, setting
     """What the worker serves: the service plugins that loaded, and what other workers ask, which is always there."""
     snapshotters = {plugin.id for plugin in registry.of_type(SNAPSHOTTER)}
     own = [found for (kind, _), found in loaded.instances.items() if kind == SERVICE]
+    names = SnapshotService(store, default=settings.snapshot.snapshotter, known=snapshotters)
     return [
         *own,
         ForwardService(store),
         ContentService(store),
-        SnapshotService(store, default=settings.snapshot.snapshotter, known=snapshotters),
+        names,
+        SnapshotDoor(names),
         PingService(),
     ]
 

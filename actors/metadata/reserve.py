@@ -23,6 +23,8 @@ GROWING = frozenset(
         "namespaces.create",
         "metadata.blob_register",
         "metadata.snapshot_create",
+        "snapshots.prepare",
+        "snapshots.view",
     }
 )
 """Methods that are refused while the reserve is missing; events (a container's exit) are let through."""

@@ -31,6 +31,7 @@ from wharfie.errors import InvalidArgument
 from wharfie.filters import FieldPath, Filters
 from wharfie.identifiers import check_count, check_labels, check_namespace
 from wharfie.types import snapshots
+from wharfie.types.base import Empty
 from wharfie.types.snapshots import Info, Kind
 
 FIELDS = masks.Fields("a snapshot", frozenset({"labels"}), frozenset({"labels"}), (masks.Path("labels"),))
@@ -148,7 +149,7 @@ class SnapshotService:
 
     @handles("metadata.snapshot_commit")
     @mutation
-    def commit(self, call: Call, request: SnapshotCommit) -> SnapshotRow:
+    def commit(self, call: Call, request: SnapshotCommit) -> Empty:
         """The active `key` becomes the committed `name`, with the labels of this request only.
 
         Raises: as `snapshotrules.check_commit`.
@@ -194,7 +195,7 @@ class SnapshotService:
         )
         event = {"key": request.key, "name": info.name, "snapshotter": place.snapshotter}
         self._publish(place, "/snapshot/commit", event)
-        return self._row(place, info.name)
+        return Empty()
 
     @handles("metadata.snapshot_remove")
     @mutation

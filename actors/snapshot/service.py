@@ -1,7 +1,8 @@
 """The methods of the wire that make, mount, measure and remove snapshots.
 
-The order is always: the name first (in metadata, which gives the number and keeps the answer under the request's key),
-then the directory on the way in; and on the way out the name first again, then the directory. So a name without a
+The order is always: the name first (in metadata, which takes these requests, gives the number, keeps the answer under
+the request's key and passes the request on to here), then the directory on the way in; and on the way out the name
+first again, then the directory. Only a commit comes here first, to be measured. So a name without a
 directory is possible for the length of a crash, and healed by whoever asks for its mounts; a directory without a name
 is possible too, and put away by `cleanup`, which also runs at every start.
 """
@@ -11,11 +12,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from typing import Any
 from weakref import WeakValueDictionary
 
 from actors import internal
-from actors.call import Call, handles
+from actors.call import Call, Pass, handles
 from actors.snapshot.backend import Backend
 from actors.snapshot.sweeper import Sweeper
 from actors.worker import Worker
@@ -65,73 +67,61 @@ class SnapshotService:
 
     # -- handlers ----------------------------------------------------------------------------------------------------
 
-    @handles("snapshots.prepare")
-    async def prepare(self, call: Call, request: snapshots.Prepare) -> Mounts:
-        """A writable snapshot. Idempotent under its key; a failure leaves neither name nor directory."""
-        return await self._create(call, request, Kind.ACTIVE)
+    @handles("snapshot.make")
+    def make(self, call: Call, request: internal.SnapshotRow) -> Mounts | Coroutine[Any, Any, Mounts]:
+        """The directory of a snapshot named just now. Idempotent; a failure leaves neither directory nor name."""
+        backend = self._backends.get(request.info.snapshotter)
+        if backend is None or backend.copies or self._may_be_taken_back(call, request):
+            return self._make_carefully(call, request)
+        failpoint.hit("snapshot.prepare.named")
+        try:
+            backend.prepare(request.number, request.parents, request.info.kind)
+        except Exception as error:
+            return self._give_up(call, request, error)
+        return self._made(call, request, backend)
 
-    @handles("snapshots.view")
-    async def view(self, call: Call, request: snapshots.View) -> Mounts:
-        """A read-only snapshot; as `prepare`."""
-        return await self._create(call, request, Kind.VIEW)
-
-    @handles("snapshots.mounts")
-    async def mounts(self, call: Call, request: snapshots.GetMounts) -> Mounts:
+    @handles("snapshot.show")
+    async def show(self, call: Call, request: internal.SnapshotRow) -> Mounts:
         """What prepare or view answered. Makes the directory when a crash kept prepare from it."""
-        backend = self._backend(request.snapshotter)
-        row = await self._get(call, request.key, backend)
-        await self._make(backend, row)
-        return _mounts(backend, row)
+        del call
+        backend = self._backend(request.info.snapshotter)
+        await self._make(backend, request)
+        return _mounts(backend, request)
 
-    @handles("snapshots.usage")
-    async def usage(self, call: Call, request: snapshots.GetUsage) -> Usage:
-        """As recorded at the commit; measured for a snapshot that is still in use."""
-        backend = self._backend(request.snapshotter)
-        row = await self._get(call, request.key, backend)
-        if row.info.kind is Kind.COMMITTED and row.size >= 0:
-            return Usage(size=row.size, inodes=row.inodes)
-        return await self._worker.blocking(backend.usage, row.number)
+    @handles("snapshot.measure")
+    async def measure(self, call: Call, request: internal.SnapshotRow) -> Usage:
+        """The usage of a snapshot that is still in use."""
+        del call
+        backend = self._backend(request.info.snapshotter)
+        return await self._worker.blocking(backend.usage, request.number)
 
     @handles("snapshots.commit")
-    async def commit(self, call: Call, request: snapshots.Commit) -> Empty:
-        """Measure, flush, then give it its name. Idempotent under its key."""
+    async def commit(self, call: Call, request: snapshots.Commit) -> Pass:
+        """Measure and flush; metadata then gives it its name. Idempotent under its key."""
         backend = self._backend(request.snapshotter)
         usage = await self._measure(call, request, backend)
         failpoint.hit("snapshot.commit.measured")
-        await self._worker.call(
-            "metadata.snapshot_commit",
-            internal.SnapshotCommit(
-                name=request.name,
-                key=request.key,
-                snapshotter=backend.name,
-                size=usage.size,
-                inodes=usage.inodes,
-                labels=request.labels,
-                parent=request.parent,
-            ),
-            Empty,
-            namespace=call.namespace,
-            key=call.derive("commit"),
-            timeout_s=call.remaining_s(),
+        commit = internal.SnapshotCommit(
+            name=request.name,
+            key=request.key,
+            snapshotter=backend.name,
+            size=usage.size,
+            inodes=usage.inodes,
+            labels=request.labels,
+            parent=request.parent,
         )
-        failpoint.hit("snapshot.commit.named")
-        return Empty()
+        return Pass("metadata.snapshot_commit", commit)
 
-    @handles("snapshots.remove")
-    async def remove(self, call: Call, request: snapshots.Remove) -> Empty:
-        """The name goes, then the directory out of sight; its space is freed in the background."""
-        backend = self._backend(request.snapshotter)
-        row = await self._worker.call(
-            "metadata.snapshot_remove",
-            internal.SnapshotRemove(key=request.key, snapshotter=backend.name),
-            internal.SnapshotRow,
-            namespace=call.namespace,
-            key=call.derive("remove"),
-            timeout_s=call.remaining_s(),
-        )
+    @handles("snapshot.put_away")
+    def put_away(self, call: Call, request: internal.SnapshotRow) -> Empty | Coroutine[Any, Any, Empty]:
+        """The directory of a snapshot without a name goes out of sight; its space is freed in the background."""
         failpoint.hit("snapshot.remove.unnamed")
-        self._rows.pop(_place(call, backend, request.key), None)
-        await self._put_away(backend, row.number)
+        backend = self._backend(request.info.snapshotter)
+        self._rows.pop(_place(call, backend, request.info.name), None)
+        if (backend.name, request.number) in self._locks:
+            return self._put_away(backend, request.number)
+        backend.remove(request.number)
+        self._sweeper.wake(backend)
         failpoint.hit("snapshot.remove.renamed")
         return Empty()
 
@@ -170,18 +160,15 @@ class SnapshotService:
             raise InvalidArgument(f"snapshotter '{name}' {said}", details={"field": "snapshotter"})
         return backend
 
-    async def _get(self, call: Call, key: str, backend: Backend) -> internal.SnapshotRow:
-        return await self._worker.call(
-            "metadata.snapshot_get",
-            internal.SnapshotGet(key=key, snapshotter=backend.name),
-            internal.SnapshotRow,
-            namespace=call.namespace,
-            timeout_s=call.remaining_s(),
-        )
-
-    async def _find(self, call: Call, key: str, backend: Backend) -> internal.SnapshotRow | None:
+    async def _find(self, call: Call, key: str, snapshotter: str) -> internal.SnapshotRow | None:
         try:
-            return await self._get(call, key, backend)
+            return await self._worker.call(
+                "metadata.snapshot_get",
+                internal.SnapshotGet(key=key, snapshotter=snapshotter),
+                internal.SnapshotRow,
+                namespace=call.namespace,
+                timeout_s=call.remaining_s(),
+            )
         except NotFound:
             return None
 
@@ -193,34 +180,44 @@ class SnapshotService:
             with contextlib.suppress(FileNotFoundError):
                 return await self._worker.blocking(backend.commit, row.number)
         # Without a row the call may be a repeated one, and metadata knows its answer.
-        row = await self._find(call, request.key, backend)
+        row = await self._find(call, request.key, backend.name)
         if row is None or row.info.kind is not Kind.ACTIVE:
             return Usage(size=0, inodes=0)
         _check_rebase(backend, row, request)
         await self._make(backend, row)
         return await self._worker.blocking(backend.commit, row.number)
 
-    async def _create(self, call: Call, request: snapshots.Prepare | snapshots.View, kind: Kind) -> Mounts:
-        backend = self._backend(request.snapshotter)
+    async def _make_carefully(self, call: Call, row: internal.SnapshotRow) -> Mounts:
+        """The same where it takes long, where the row may be out of date, or where its snapshotter does not work."""
         create = internal.SnapshotCreate(
-            key=request.key, kind=kind, parent=request.parent, snapshotter=backend.name, labels=request.labels
+            key=row.info.name,
+            kind=row.info.kind,
+            parent=row.info.parent,
+            snapshotter=row.info.snapshotter,
+            labels=row.info.labels,
         )
-        row = await self._name(call, create, step="create")
-        while self._may_be_taken_back(call, row, backend) and not await self._is_named(call, row, backend):
+        while self._may_be_taken_back(call, row) and not await self._is_named(call, row):
             # An earlier attempt could not make the directory and took the name back; its stored answer is void.
             row = await self._name(call, create, step=f"create-after-{row.number}")
         failpoint.hit("snapshot.prepare.named")
         try:
+            backend = self._backend(row.info.snapshotter)
             await self._make(backend, row)
-        except Exception:
-            await self._take_back(call, row, backend)
-            raise
+        except Exception as error:
+            return await self._give_up(call, row, error)
+        return self._made(call, row, backend)
+
+    def _made(self, call: Call, row: internal.SnapshotRow, backend: Backend) -> Mounts:
         failpoint.hit("snapshot.prepare.made")
-        if kind is Kind.ACTIVE:
-            self._rows[_place(call, backend, request.key)] = row
+        if row.info.kind is Kind.ACTIVE:
+            self._rows[_place(call, backend, row.info.name)] = row
             if len(self._rows) > _REMEMBERED:
                 del self._rows[next(iter(self._rows))]
         return _mounts(backend, row)
+
+    async def _give_up(self, call: Call, row: internal.SnapshotRow, error: Exception) -> Mounts:
+        await self._take_back(call, row)
+        raise error
 
     async def _name(self, call: Call, create: internal.SnapshotCreate, *, step: str) -> internal.SnapshotRow:
         return await self._worker.call(
@@ -232,16 +229,16 @@ class SnapshotService:
             timeout_s=call.remaining_s(),
         )
 
-    def _may_be_taken_back(self, call: Call, row: internal.SnapshotRow, backend: Backend) -> bool:
+    def _may_be_taken_back(self, call: Call, row: internal.SnapshotRow) -> bool:
         """Whether the row may be a stored answer of an attempt that failed, and not made just now."""
-        born_before = self._born_before.get(backend.name)
+        born_before = self._born_before.get(row.info.snapshotter)
         return call.attempt > 1 or call.key in self._taken_back or born_before is None or row.number <= born_before
 
-    async def _is_named(self, call: Call, row: internal.SnapshotRow, backend: Backend) -> bool:
-        found = await self._find(call, row.info.name, backend)
+    async def _is_named(self, call: Call, row: internal.SnapshotRow) -> bool:
+        found = await self._find(call, row.info.name, row.info.snapshotter)
         return found is not None and found.number == row.number
 
-    async def _take_back(self, call: Call, row: internal.SnapshotRow, backend: Backend) -> None:
+    async def _take_back(self, call: Call, row: internal.SnapshotRow) -> None:
         """Remove the name of a snapshot whose directory could not be made."""
         if call.key:
             self._taken_back[call.key] = None
@@ -250,7 +247,7 @@ class SnapshotService:
         try:
             await self._worker.call(
                 "metadata.snapshot_remove",
-                internal.SnapshotRemove(key=row.info.name, snapshotter=backend.name),
+                internal.SnapshotRemove(key=row.info.name, snapshotter=row.info.snapshotter),
                 internal.SnapshotRow,
                 namespace=call.namespace,
                 key=call.derive(f"take-back-{row.number}"),
@@ -258,7 +255,8 @@ class SnapshotService:
         except Exception as error:
             log.warning("snapshot '%s' cannot be made, and its name not be taken back: %s", row.info.name, error)
         else:
-            await self._put_away(backend, row.number)
+            if backend := self._backends.get(row.info.snapshotter):
+                await self._put_away(backend, row.number)
         failpoint.hit("snapshot.prepare.taken-back")
 
     async def _make(self, backend: Backend, row: internal.SnapshotRow) -> None:
@@ -278,10 +276,11 @@ class SnapshotService:
         async with lock:
             yield
 
-    async def _put_away(self, backend: Backend, number: int) -> None:
+    async def _put_away(self, backend: Backend, number: int) -> Empty:
         async with self._alone(backend, number):
             backend.remove(number)
         self._sweeper.wake(backend)
+        return Empty()
 
     async def _cleanup(self, backend: Backend, timeout_s: float | None) -> int:
         numbers = await self._worker.call(

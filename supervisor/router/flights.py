@@ -12,11 +12,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from wharfie.errors import Poisoned, ResourceExhausted, Unavailable, WharfieError
-from wharfie.methods import Method, Mode
-from wharfie.protocol import Header
+from wharfie.methods import METHODS, Method, Mode
+from wharfie.protocol import Header, Routed
 
 CRASHES_MAX = 2
 """A request in flight in this many crashes is quarantined."""
+
+PASSES_MAX = 3
+"""How often workers may pass one request on."""
 
 
 class Peer:
@@ -58,11 +61,16 @@ class Peer:
 
 
 class Flight:
-    """One request under way."""
+    """One request under way.
+
+    Attributes:
+        method, frames, rule, owner: what its worker is asked; the client's own method is the header's.
+        passes: how often a worker has passed it on.
+    """
 
     __slots__ = (
-        "attempt", "crashes", "credits", "deadline_ns", "frames", "generation", "header", "items", "number", "owner",
-        "peer", "rule", "size_bytes", "started_ns",
+        "attempt", "crashes", "credits", "deadline_ns", "frames", "generation", "header", "items", "method", "number",
+        "owner", "passes", "peer", "rule", "size_bytes", "started_ns",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +83,8 @@ class Flight:
         self.frames = frames
         self.size_bytes = size_bytes
         self.owner = rule.owner
+        self.method = header.method
+        self.passes = 0
         self.attempt = 1
         self.crashes = 0
         self.credits = header.credits
@@ -82,6 +92,25 @@ class Flight:
         self.generation = 0
         self.deadline_ns = 0
         self.started_ns = 0
+
+    def routed(self) -> Routed:
+        """The header with which its worker gets it."""
+        header = self.header
+        peer = self.peer
+        return Routed(
+            id=self.number,
+            method=self.method,
+            namespace=header.namespace,
+            deadline_ns=self.deadline_ns,
+            key=header.key,
+            credits=self.credits,
+            trace=header.trace,
+            uid=peer.uid,
+            gid=peer.gid,
+            pid=peer.pid,
+            attempt=self.attempt,
+            internal=peer.side == "back",
+        )
 
 
 class Owner:
@@ -144,6 +173,22 @@ class Flights:
         peer.flights[header.id] = flight
         peer.held_bytes += size_bytes
         return flight
+
+    def pass_on(self, flight: Flight, method: str, frames: list[Any]) -> bool:
+        """Another worker has it from now on; not yet waiting nor sent there.
+
+        Returns whether it may: an internal method of a worker that it is not with already, and not for ever in a
+        circle. What may not stays with whom it is, and its deadline is its end. (A second pass of the same request
+        comes from an incarnation that is dead by now.)
+        """
+        rule = METHODS.get(method)
+        if rule is None or not rule.internal or rule.owner == flight.owner or flight.passes >= PASSES_MAX:
+            return False
+        self.owners[flight.owner].flights.pop(flight.number, None)
+        flight.method, flight.rule, flight.owner, flight.frames = method, rule, rule.owner, frames
+        flight.attempt = 1
+        flight.passes += 1
+        return True
 
     def close(self, flight: Flight) -> None:
         """Forget a flight; idempotent."""

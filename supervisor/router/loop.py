@@ -207,35 +207,23 @@ class Router:
             body = frames[0] if isinstance(frames[0], bytes) else frames[0].bytes
             self._control.send(SupervisorRequest(id=flight.number, method=header.method, body=body, key=header.key))
             return
-        owner = self._flights.owners[rule.owner]
+        self._bring(flight)
+
+    def _bring(self, flight: Flight) -> None:
+        """To its worker, now or in its turn when that is back."""
+        owner = self._flights.owners[flight.owner]
         if owner.route is None or owner.waiting:
             owner.waiting.append(flight)
-            return
-        self._dispatch(flight)
+        else:
+            self._dispatch(flight)
 
     def _dispatch(self, flight: Flight) -> None:
         """Send a flight to the incarnation that is connected."""
         owner = self._flights.owners[flight.owner]
         assert owner.route is not None
-        header = flight.header
-        peer = flight.peer
-        routed = Routed(
-            id=flight.number,
-            method=header.method,
-            namespace=header.namespace,
-            deadline_ns=flight.deadline_ns,
-            key=header.key,
-            credits=flight.credits,
-            trace=header.trace,
-            uid=peer.uid,
-            gid=peer.gid,
-            pid=peer.pid,
-            attempt=flight.attempt,
-            internal=peer.side == "back",
-        )
         flight.generation = owner.generation
         owner.flights[flight.number] = flight
-        self._post.send(self._peers["back", owner.route], [MAGIC, protocol.encode(routed), *flight.frames])
+        self._post.send(self._peers["back", owner.route], [MAGIC, protocol.encode(flight.routed()), *flight.frames])
 
     def _on_credit(self, peer: Peer, header: Header) -> None:
         flight = peer.flights.get(header.id)
@@ -279,6 +267,12 @@ class Router:
                 flight.peer, [MAGIC, protocol.encode(Header(id=flight.header.id, kind="item")), *frames[2:]]
             )
             return
+        if header.kind == "pass":
+            if self._flights.pass_on(flight, header.method, frames[2:]):
+                self._bring(flight)
+            else:
+                self._post.bury("pass to nobody", method=header.method, worker=flight.owner)
+            return
         outcome = "ok"
         if header.kind == "error":
             outcome = answers.code_of(frames[2])
@@ -303,11 +297,10 @@ class Router:
         self._finish(flight, [b"", protocol.encode(error.to_wire())], "error", str(error.code))
 
     def _answer_self(self, peer: Peer, header: Header) -> None:
-        if header.method == "version.get":
-            body = answers.VERSION
-        elif header.method == "router.stats":
+        body = answers.VERSION
+        if header.method == "router.stats":
             body = answers.stats(self._flights, self._peers.values(), self._counts, started_ns=self._started_ns)
-        else:
+        elif header.method == "router.dead_letters":
             body = answers.dead_letters(self._post.dead)
         self._counts["replies"] += 1
         self._post.send(peer, [MAGIC, protocol.encode(Header(id=header.id, kind="reply")), body])

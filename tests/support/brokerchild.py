@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from actors.call import Call, Reply, Result, handles
+from actors.call import Call, Pass, Reply, Result, handles
 from actors.control import Control
 from actors.worker import Worker
 from config.load import load
@@ -72,11 +72,33 @@ class Echo:
             await asyncio.sleep(0.005)
         return tasks.Exit(container_id=request.container_id, exit_status=7)
 
-    @handles("snapshots.prepare")
-    async def prepare(self, call: Call, request: snapshots.Prepare) -> snapshots.Mounts:
+    @handles("snapshots.commit")
+    async def commit(self, call: Call, request: snapshots.Commit) -> Empty:
         """One worker asking another."""
         answer = await self._worker.call("namespaces.get", namespaces.Get(name=request.key), namespaces.Namespace)
         assert answer.name == request.key
+        return Empty()
+
+    @handles("snapshots.prepare")
+    def prepare(self, call: Call, request: snapshots.Prepare) -> Pass:
+        """One worker passing its request on to another, or to nobody."""
+        self._note(f"prepare {request.key} attempt={call.attempt} key={call.key}")
+        if request.key == "in-a-circle":
+            return Pass("metadata.snapshot_get", request)
+        if request.key == "not-internal":
+            return Pass("content.abort", request)
+        return Pass("snapshot.make", request)
+
+    @handles("snapshot.make")
+    async def make(self, call: Call, request: snapshots.Prepare) -> snapshots.Mounts:
+        """The end of a request that another worker began."""
+        self._note(f"make {request.key} attempt={call.attempt} key={call.key} uid={call.uid}")
+        if request.key == "die-once" and call.attempt == 1:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if request.key == "taken":
+            raise errors.AlreadyExists("snapshot 'taken' exists")
+        while request.key == "gate" and not os.path.exists(f"{self._directory}/gate"):  # noqa: ASYNC110 - the test makes it
+            await asyncio.sleep(0.005)
         return snapshots.Mounts(mounts=[])
 
 

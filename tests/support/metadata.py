@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from actors.call import Call, handlers_of
+from actors.call import Call, Pass, handlers_of
 from actors.metadata.main import inits, open_store, services_of
 from actors.metadata.transaction import Transactions
 from actors.plugins.discover import discover
@@ -35,10 +35,12 @@ class Services:
     def handle(
         self, method: str, request: msgspec.Struct, *, namespace: str = "ci", key: str = "", internal: bool = False
     ) -> bytes:
-        """Run a handler and return its encoded answer; nothing is committed yet."""
+        """Run a handler and return its encoded answer, or what it passes on; nothing is committed yet."""
         self._route += 1
         call = Call(Routed(id=self._route, method=method, namespace=namespace, key=key, internal=internal))
         reply = self.handlers[method](call, msgspec.msgpack.decode(protocol.encode(request), type=type(request)))
+        if isinstance(reply, Pass):
+            reply = reply.body
         return reply if isinstance(reply, bytes) else protocol.encode(reply)
 
     def call(self, method: str, request: msgspec.Struct, reply: type[T], *, namespace: str = "ci", key: str = "") -> T:

@@ -57,7 +57,7 @@ def test_errors_come_back_with_their_class_and_bugs_with_a_report_id(client: wha
 
 def test_a_worker_may_ask_another_through_the_router(broker: Broker, client: wharfie.Client) -> None:
     broker.start("snapshot")
-    assert client.snapshots.prepare("k1") == []
+    client.snapshots.commit("n1", "k1")
 
 
 def test_a_stream_gives_every_item_in_order_under_credits(broker: Broker, client: wharfie.Client) -> None:

@@ -16,6 +16,7 @@ from actors.internal import (
 from tests.support.metadata import Services, open_services
 from wharfie.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 from wharfie.types import snapshots
+from wharfie.types.base import Empty
 from wharfie.types.snapshots import Info, Kind
 
 OVERLAY = "overlayfs"
@@ -36,7 +37,8 @@ def create(
 
 def commit(services: Services, name: str, key: str, parent: str = "", **labels: str) -> SnapshotRow:
     request = SnapshotCommit(name=name, key=key, snapshotter=OVERLAY, size=10, inodes=2, labels=labels, parent=parent)
-    return services.call("metadata.snapshot_commit", request, SnapshotRow)
+    services.call("metadata.snapshot_commit", request, Empty)
+    return get(services, name)
 
 
 def get(services: Services, key: str) -> SnapshotRow:
