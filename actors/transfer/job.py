@@ -53,23 +53,13 @@ def unpack(args: bytes, fds: list[int]) -> None:
 
 def _read(request: ReadArchive, fds: list[int], report: JobReport) -> ArchivePlan:
     from actors.transfer.archive import read_archive
+    from actors.transfer.unpack import sandbox
 
-    _confine()
     failpoint.hit("transfer.job.read")
+    # The descriptors that reading needs are open; no capability is needed.
+    sandbox.confine()
     archive, spool_file = fds
     return read_archive(request, archive=archive, spool_file=spool_file, progress=report.progress)
-
-
-def _confine() -> None:
-    """Give up everything: the descriptors that reading needs are open. Raises: OSError, and then it must not go on."""
-    import resource
-
-    from linux import capabilities, namespaces, prctl
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    namespaces.unshare(namespaces.CLONE_NEWNET | namespaces.CLONE_NEWIPC)
-    prctl.set_no_new_privs()
-    capabilities.limit_to(frozenset())
 
 
 def _unpack(request: UnpackJob, fds: list[int], report: JobReport) -> UnpackedLayer:
@@ -94,8 +84,8 @@ def _unpack(request: UnpackJob, fds: list[int], report: JobReport) -> UnpackedLa
             ratio=int(request.max_ratio),
         ),
     )
-    sandbox.enter(asked)
     failpoint.hit("transfer.job.unpack")
+    sandbox.enter(asked)
     try:
         result = unpack_layer(asked, progress=report.progress)
     except UnpackError as error:

@@ -1,15 +1,19 @@
-"""What a process gives up before it unpacks a stranger's archive.
+"""What a process gives up before it works on what a stranger made: an archive, or the tree of a container.
 
-It keeps what making files needs and nothing else: no network, no mounts that others see, no other capability, no way to
-gain one, no core dumps. A fault in what reads the archive then has little to take.
+It keeps what its work needs and nothing else. It has no network, and cannot open a socket; it has its own mounts, all
+of them read-only, so what it was not given a descriptor of it cannot change; it has no other capability, and no way to
+gain one, to mount, to start a program or to reach into another process. A fault in what reads the archive then has
+little to take.
 """
 
 from __future__ import annotations
 
+import errno
 import resource
+from collections.abc import Iterable
 
 from actors.transfer.unpack.messages import UnpackRequest, Whiteouts
-from linux import capabilities, namespaces, prctl
+from linux import capabilities, mountattr, namespaces, prctl, seccomp
 from linux.capabilities import Capability
 
 _ALWAYS = frozenset(
@@ -37,10 +41,34 @@ def needed_capabilities(request: UnpackRequest) -> frozenset[Capability]:
 def enter(request: UnpackRequest) -> None:
     """Give up all but what `request` needs, for good. Call it in a process of its own, before it has threads.
 
-    Raises `OSError` when the process could not be confined; it must not go on then.
+    The target must be open already. Raises `OSError` when the process could not be confined; it must not go on then.
     """
+    confine(needed_capabilities(request))
+
+
+def confine(keep: Iterable[Capability] = ()) -> None:
+    """Give up all but some capabilities and the descriptors that are open. As `enter`."""
+    isolate()
+    seal(keep)
+
+
+def isolate() -> None:
+    """Leave the network and the mounts that others see; mounts made from here on are this process's own."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     namespaces.unshare(namespaces.CLONE_NEWNET | namespaces.CLONE_NEWIPC)
     namespaces.unshare_mounts()
+
+
+def seal(keep: Iterable[Capability] = (), *, writable: Iterable[str] = ()) -> None:
+    """Make every mount read-only but those at `writable`, then give up the rest. After `isolate`, once."""
+    try:
+        mountattr.set_read_only("/", recursive=True)
+        for path in writable:
+            mountattr.set_read_only(path, read_only=False)
+    except OSError as error:
+        # Before Linux 5.12 this wall is missing; the others stand.
+        if error.errno != errno.ENOSYS:
+            raise
     prctl.set_no_new_privs()
-    capabilities.limit_to(needed_capabilities(request))
+    capabilities.limit_to(keep)
+    seccomp.deny(seccomp.NETWORK | seccomp.PRIVILEGED)

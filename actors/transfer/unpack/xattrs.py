@@ -12,6 +12,9 @@ import os
 DEFAULT_ACL = b"system.posix_acl_default"
 """A directory with it gives what is made in it other permissions than asked for."""
 
+ACCESS_ACL = b"system.posix_acl_access"
+
+_KEPT = frozenset({b"security.capability", ACCESS_ACL, DEFAULT_ACL})
 _FORBIDDEN = (b"trusted.", b"user.overlay.")
 _SECURITY = b"security."
 _CAPABILITY = b"security.capability"
@@ -21,6 +24,13 @@ _USER = b"user."
 def opaque_name(*, userxattr: bool) -> str:
     """Return the attribute that marks a directory as opaque for overlayfs."""
     return "user.overlay.opaque" if userxattr else "trusted.overlay.opaque"
+
+
+def is_kept(name: bytes) -> bool:
+    """Say whether an attribute of a file belongs into a layer: users' own, capabilities, ACLs; not what a host's
+    security modules, overlayfs or root keep for themselves.
+    """
+    return name in _KEPT or (name.startswith(_USER) and not name.startswith(_FORBIDDEN))
 
 
 def path_of(fd: int, base: bytes = b"") -> bytes:

@@ -4,14 +4,16 @@ import gzip
 import os
 import resource
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from actors.transfer.unpack import sandbox
 from actors.transfer.unpack.layer import unpack_layer
-from actors.transfer.unpack.messages import UnpackRequest, Whiteouts
-from linux import capabilities, mount, prctl
+from actors.transfer.unpack.messages import UnpackRequest, UnpackResult, Whiteouts
+from linux import capabilities, mount, mountattr, namespaces, prctl
 from linux.capabilities import Capability
 from tests.support import tars
 from tests.support.fork import in_fork
@@ -41,6 +43,17 @@ def request(shm: str, **fields: object) -> UnpackRequest:
     return UnpackRequest(**{"blob_path": f"{shm}/blob", "target": f"{shm}/target", **fields})  # type: ignore[arg-type]
 
 
+def unpack_inside(asked: UnpackRequest, check: Callable[[UnpackResult], None] = lambda result: None) -> None:
+    """Unpack as a job does: with a target that was opened before."""
+
+    def run() -> None:
+        root = os.open(asked.target, os.O_RDONLY)
+        sandbox.enter(asked)
+        check(unpack_layer(msgspec.structs.replace(asked, target=f"/proc/self/fd/{root}")))
+
+    in_fork(run)
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -54,11 +67,7 @@ def test_a_layer_with_everything_unpacks_in_the_sandbox(shm: str, target: str, f
     Path(f"{shm}/blob").write_bytes(LAYER)
     asked = request(shm, **fields)
 
-    def run() -> None:
-        sandbox.enter(asked)
-        unpack_layer(asked)
-
-    in_fork(run)
+    unpack_inside(asked)
     assert os.stat(f"{target}/f").st_mode & 0o7777 == 0o4755
     assert {"f", "through", "made"} <= set(os.listdir(f"{target}/d"))
 
@@ -79,13 +88,11 @@ def test_file_capabilities_are_set_and_labels_are_left_out_without_sys_admin(shm
     Path(f"{shm}/blob").write_bytes(WITH_CAPABILITY + tars.raw_file(b"ping", b"x"))
     asked = request(shm, whiteouts=Whiteouts.PLAIN)
 
-    def run() -> None:
-        sandbox.enter(asked)
-        skipped = unpack_layer(asked).skipped_xattrs
+    def check(result: UnpackResult) -> None:
         # A kernel without security modules stores their labels for anybody.
-        assert skipped == ("security.selinux" not in os.listxattr(f"{target}/ping"))
+        assert result.skipped_xattrs == ("security.selinux" not in os.listxattr(f"{target}/ping"))
 
-    in_fork(run)
+    unpack_inside(asked, check)
     assert os.getxattr(f"{target}/ping", "security.capability") == CAPABILITY
 
 
@@ -105,34 +112,122 @@ def test_only_what_is_needed_is_kept(shm: str, whiteouts: Whiteouts) -> None:
     in_fork(run)
 
 
-def test_there_is_no_network_not_even_the_loopback(shm: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
+@pytest.mark.parametrize(
+    "family", [socket.AF_INET, socket.AF_INET6, socket.AF_UNIX, socket.AF_NETLINK, socket.AF_PACKET]
+)
+def test_no_socket_of_any_family_can_be_opened(shm: str, family: socket.AddressFamily) -> None:
+    def run() -> None:
+        with socket.socket(family, socket.SOCK_RAW if family == socket.AF_PACKET else socket.SOCK_DGRAM):
+            pass
+        sandbox.enter(request(shm))
+        with pytest.raises(PermissionError):
+            socket.socket(family, socket.SOCK_STREAM)
+        with pytest.raises(PermissionError):
+            socket.socketpair()
+
+    in_fork(run)
+
+
+def test_a_socket_that_was_opened_before_still_speaks_but_connects_to_nobody(shm: str) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as spare:
         address = server.getsockname()
 
         def run() -> None:
             sandbox.enter(request(shm))
-            with pytest.raises(OSError, match="unreachable"):
-                socket.create_connection(address, timeout=5)
+            theirs.sendall(b"done")
+            with pytest.raises(PermissionError):
+                spare.connect(address)
 
         in_fork(run)
+        assert ours.recv(10) == b"done"
 
 
-def test_mounts_made_inside_are_seen_by_nobody_else(shm: str, target: str) -> None:
+def test_its_network_is_its_own_and_not_even_the_loopback_is_up(shm: str) -> None:
+    host = os.readlink("/proc/self/ns/net")
+
     def run() -> None:
         sandbox.enter(request(shm))
+        assert os.readlink("/proc/self/ns/net") != host
+        devices = Path("/proc/self/net/dev").read_text().splitlines()[2:]
+        assert [line.partition(":")[0].strip() for line in devices] == ["lo"]
+
+    in_fork(run)
+
+
+def test_nothing_that_is_not_open_can_be_written(shm: str, target: str) -> None:
+    places = [shm, target, "/tmp", "/dev/shm", "/run", "/proc/sys/kernel", "/sys"]
+
+    def run() -> None:
+        root = os.open(target, os.O_RDONLY)
+        sandbox.enter(request(shm))
+        for place in places:
+            with pytest.raises(OSError, match=r"Read-only|denied|not permitted|No such file"):
+                os.close(os.open(f"{place}/new", os.O_WRONLY | os.O_CREAT))
+        for path in (f"{shm}/host", "/proc/sys/kernel/hostname", "/etc/passwd"):
+            with pytest.raises(OSError, match="Read-only"):
+                os.close(os.open(path, os.O_WRONLY))
+            with pytest.raises(OSError, match="Read-only"):
+                os.chmod(path, 0o777)
+        os.mkdir("here", dir_fd=root)
+
+    Path(f"{shm}/host").write_bytes(b"")
+    in_fork(run)
+    assert os.listdir(target) == ["here"]
+
+
+def test_its_mounts_are_its_own_and_it_can_make_none(shm: str, target: str) -> None:
+    host = os.readlink("/proc/self/ns/mnt")
+
+    def run() -> None:
+        sandbox.enter(request(shm))
+        assert os.readlink("/proc/self/ns/mnt") != host
+        with pytest.raises(PermissionError):
+            mount.mount("none", target, fstype="tmpfs")
+        with pytest.raises(PermissionError):
+            mount.mount("none", "/", flags=mount.MS_REMOUNT | mount.MS_BIND)
+        with pytest.raises(PermissionError):
+            mountattr.set_read_only("/", read_only=False, recursive=True)
+        with pytest.raises(PermissionError):
+            namespaces.unshare(namespaces.CLONE_NEWUSER)
+
+    in_fork(run)
+
+
+def test_a_mount_that_was_made_for_it_stays_writable(shm: str, target: str) -> None:
+    def run() -> None:
+        sandbox.isolate()
         mount.mount("none", target, fstype="tmpfs")
-        assert mount.is_mountpoint(target)
+        sandbox.seal(writable=[target])
+        Path(f"{target}/f").write_bytes(b"x")
+        with pytest.raises(OSError, match="Read-only"):
+            Path(f"{shm}/f").write_bytes(b"x")
 
     in_fork(run)
     assert not mount.is_mountpoint(target)
 
 
-def test_it_cannot_kill_others_or_become_them(shm: str) -> None:
+def test_it_cannot_kill_others_become_them_or_look_into_them(shm: str) -> None:
+    parent = os.getpid()
+
     def run() -> None:
         sandbox.enter(request(shm))
         with pytest.raises(PermissionError):
             os.setuid(1)
         with pytest.raises(PermissionError):
             os.chroot("/")
+        with pytest.raises(PermissionError):
+            os.listdir(f"/proc/{parent}/root")
+        with pytest.raises(PermissionError):
+            os.readlink(f"/proc/{parent}/fd/0")
+
+    in_fork(run)
+
+
+def test_it_cannot_start_a_program(shm: str) -> None:
+    def run() -> None:
+        sandbox.enter(request(shm))
+        with pytest.raises(PermissionError):
+            os.execv("/bin/true", ["true"])
 
     in_fork(run)
