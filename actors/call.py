@@ -87,6 +87,7 @@ class Call:
     Attributes:
         namespace: valid when the method is namespaced, else maybe empty.
         key: idempotency key, or empty. `derive` makes keys for the calls made on its behalf.
+        lease: what this call creates is held by it; empty is the namespace's default lease.
         attempt: 1; more when earlier incarnations of this worker died while they had it.
         payload: the raw frames after the body; buffers that live as long as this object.
     """
@@ -97,6 +98,7 @@ class Call:
         "gid",
         "internal",
         "key",
+        "lease",
         "method",
         "namespace",
         "payload",
@@ -111,6 +113,7 @@ class Call:
         self.method = header.method
         self.namespace = header.namespace
         self.key = header.key
+        self.lease = header.lease
         self.deadline_ns = header.deadline_ns
         self.attempt = header.attempt
         self.uid = header.uid

@@ -13,12 +13,14 @@ from wharfie.types.snapshots import Info, Kind
 class BlobRegister(Message, frozen=True, kw_only=True):
     """`metadata.blob_register`: the bytes are in place and synced; the namespace now names them. Idempotent.
 
-    Labels are merged into those of an existing row. Publishes `/content/create` when the row is new.
+    Labels are merged into those of an existing row. Publishes `/content/create` when the row is new. The lease of the
+    header, which held the ingest `ref`, holds the blob instead.
     """
 
     digest: str
     size: int
     labels: Labels = {}
+    ref: str = ""
 
 
 class BlobRegistered(Message, frozen=True, kw_only=True):
@@ -38,6 +40,24 @@ class BlobNamed(Message, frozen=True, kw_only=True):
     """`metadata.blob_named`: whether the header's namespace, whether any namespace, names this digest."""
 
     digest: str
+
+
+class BlobClaim(Message, frozen=True, kw_only=True):
+    """`metadata.blob_claim`: as `metadata.blob_named`; what the namespace names is held by the call's lease, or the
+    default one, from now on: the caller is about to be told that it exists.
+    """
+
+    digest: str
+
+
+class LeaseHold(Message, frozen=True, kw_only=True):
+    """`metadata.lease_hold`: the lease of the header holds this; without a lease nothing happens. Idempotent.
+
+    `not_found`: there is no such lease.
+    """
+
+    type: str
+    id: str
 
 
 class BlobNames(Message, frozen=True, kw_only=True):

@@ -45,6 +45,7 @@ class OutCalls:
         *,
         namespace: str,
         key: str,
+        lease: str,
         timeout_s: float | None,
         payload: Sequence[bytes | memoryview],
     ) -> T:
@@ -56,6 +57,7 @@ class OutCalls:
             method=method,
             namespace=namespace,
             key=key,
+            lease=lease,
             deadline_ms=int(timeout_s * 1000) if timeout_s else 0,
         )
         frames = [MAGIC, protocol.encode(header), protocol.encode(request), *payload]

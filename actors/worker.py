@@ -90,6 +90,7 @@ class Worker:
         *,
         namespace: str = "",
         key: str = "",
+        lease: str = "",
         timeout_s: float | None = 30.0,
         payload: Frames = (),
     ) -> T:
@@ -99,7 +100,7 @@ class Worker:
             WharfieError: what the other answered; `DeadlineExceeded` after `timeout_s`.
         """
         return await self.out.call(
-            method, request, reply, namespace=namespace, key=key, timeout_s=timeout_s, payload=payload
+            method, request, reply, namespace=namespace, key=key, lease=lease, timeout_s=timeout_s, payload=payload
         )
 
     async def blocking(self, function: Callable[..., T], *args: Any) -> T:

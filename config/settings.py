@@ -203,6 +203,30 @@ class Events(Section, frozen=True, kw_only=True):
     retention_age_s: Annotated[float, Key(kind.duration(0), "age at which an event is dropped")] = 3600.0
 
 
+class Gc(Section, frozen=True, kw_only=True):
+    """When garbage is collected, and what is spared; the first five are containerd's."""
+
+    pause_threshold: Annotated[
+        float, Key(kind.number(0.0001, 0.5), "largest share of its time that the metadata worker collects")
+    ] = 0.02
+    deletion_threshold: Annotated[
+        int,
+        Key(
+            kind.integer(0, 1 << 31),
+            "deletions that make a collection run at once; 0: one deletion makes the next one that is due run",
+        ),
+    ] = 0
+    mutation_threshold: Annotated[
+        int, Key(kind.integer(0, 1 << 31), "changes that make the next collection that is due run without a deletion")
+    ] = 100
+    schedule_delay_s: Annotated[float, Key(kind.duration(0), "from what makes a collection run to its start")] = 0.0
+    startup_delay_s: Annotated[float, Key(kind.duration(0), "from the worker's start to the first collection")] = 0.1
+    default_lease_s: Annotated[
+        float,
+        Key(kind.duration(0), "how long what was uploaded or prepared without a lease is held at least; 0: not at all"),
+    ] = 24 * 3600.0
+
+
 class Content(Section, frozen=True, kw_only=True):
     """The store of blobs."""
 
@@ -278,6 +302,7 @@ class Settings(Section, frozen=True, kw_only=True):
     shim: Shim = Shim()
     supervisor: Supervisor = Supervisor()
     events: Events = Events()
+    gc: Gc = Gc()
     content: Content = Content()
     snapshot: Snapshot = Snapshot()
     transfer: Transfer = Transfer()

@@ -24,6 +24,7 @@ GENERATED = (
     "events",
     "images",
     "introspection",
+    "leases",
     "namespaces",
     "snapshots",
     "supervisor",

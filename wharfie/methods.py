@@ -75,15 +75,18 @@ METHODS: dict[str, Method] = {
     **_methods(
         "metadata",
         read="containers.get containers.list images.get images.list content.info content.list"
+        " leases.get leases.list leases.resources"
         " snapshots.stat snapshots.list snapshots.mounts snapshots.usage",
         write="containers.create containers.update containers.delete images.create images.update images.delete"
-        " content.update snapshots.update snapshots.prepare snapshots.view snapshots.remove events.publish",
+        " content.update snapshots.update snapshots.prepare snapshots.view snapshots.remove events.publish"
+        " leases.create leases.update leases.delete leases.add_resource leases.delete_resource",
     ),
     **_methods("metadata", stream="events.subscribe", namespaced=False),
     **_methods(
         "metadata",
         read="metadata.blob_named metadata.snapshot_get",
-        write="metadata.blob_register metadata.blob_forget metadata.snapshot_create metadata.snapshot_commit"
+        write="metadata.blob_register metadata.blob_forget metadata.blob_claim metadata.lease_hold"
+        " metadata.snapshot_create metadata.snapshot_commit"
         " metadata.snapshot_remove events.forward",
         internal=True,
     ),

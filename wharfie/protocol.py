@@ -52,6 +52,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         key: idempotency key of a mutating call: the same key is done once and answered alike.
         credits: in `request` and `credit`: how many more stream items the client will take.
         trace: W3C traceparent, carried and logged.
+        lease: of the namespace; what the call creates is held by it. Unknown is `not_found`.
         epoch: in `hello`: names this incarnation of the router; a new one has forgotten what was pending.
     """
 
@@ -63,6 +64,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: str = ""
     credits: int = 0
     trace: str = ""
+    lease: str = ""
     epoch: str = ""
 
 
@@ -84,6 +86,7 @@ class Routed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: str = ""
     credits: int = 0
     trace: str = ""
+    lease: str = ""
     uid: int = -1
     gid: int = -1
     pid: int = 0

@@ -95,6 +95,7 @@ class Session:
         timeout_s: float | None,
         payload: Sequence[Any] = (),
         key: str = "",
+        lease: str = "",
     ) -> Pending:
         """A new call; send its `frames`. A mutating call without a key gets one of ours.
 
@@ -106,6 +107,7 @@ class Session:
             timeout_s: for the whole call, retries included; None is no limit.
             payload: raw frames after the body.
             key: the caller's own idempotency key.
+            lease: holds what the call creates.
         """
         number = next(self._ids)
         rule = METHODS.get(method)
@@ -118,6 +120,7 @@ class Session:
             namespace=namespace,
             deadline_ms=_milliseconds(timeout_s),
             key=key,
+            lease=lease,
             credits=WINDOW if stream else 0,
         )
         frames: Frames = [MAGIC, protocol.encode(header), protocol.encode(request), *payload]

@@ -77,7 +77,9 @@ class Commits:
 
     async def _register(self, call: Call, done: Finished, *, labels: Labels) -> content.Info:
         record = done.record
-        registered = await self._names.register(call, record.committed, size=record.committed_size, labels=labels)
+        registered = await self._names.register(
+            call, record.committed, size=record.committed_size, labels=labels, ref=record.ref
+        )
         failpoint.hit("content.commit.registered")
         self._ingests.registered(done)
         if not registered.new:

@@ -32,6 +32,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an ingest's file `meta` says.
 
     Attributes:
+        lease: that it was begun with; without one it expires by its age.
         shared: digest of a blob of another namespace that stands for the bytes; nothing was transferred.
         committed: digest of the blob that the bytes became or are about to become; once there is no file `data` any
             more, only the name in metadata may still be missing.
@@ -44,6 +45,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     total: int = 0
     expected: str = ""
     shared: str = ""
+    lease: str = ""
     committed: str = ""
     committed_size: int = 0
     key: str = ""

@@ -99,8 +99,10 @@ class Ingests:
         """The ingests of a namespace, by ref."""
         return (self._ingests[name] for name in sorted(self._ingests) if name[0] == namespace)
 
-    def create(self, namespace: str, ref: str, *, total: int, expected: str, shared: str = "") -> Ingest:
-        """Begin an ingest. Atomic. With `shared`, that blob stands for its bytes.
+    def create(
+        self, namespace: str, ref: str, *, total: int, expected: str, shared: str = "", lease: str = ""
+    ) -> Ingest:
+        """Begin an ingest. Atomic. With `shared`, that blob stands for its bytes; `lease` is who holds it.
 
         Raises:
             OSError: nothing is left of it.
@@ -112,6 +114,7 @@ class Ingests:
             total=total,
             expected=expected,
             shared=shared,
+            lease=lease,
         )
         directory = self._directory(namespace, ref)
         self._finished.pop((namespace, ref), None)

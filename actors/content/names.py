@@ -27,14 +27,58 @@ class Names:
             timeout_s=_TIMEOUT_S,
         )
 
-    async def register(self, call: Call, digest: str, *, size: int, labels: Labels) -> internal.BlobRegistered:
-        """Have the namespace name a blob whose bytes are in place; tells whether that is new to it."""
+    async def claim(self, call: Call, digest: str) -> internal.BlobNames:
+        """As `of`; what the call's namespace names is held by its lease from now on.
+
+        Raises:
+            NotFound: no such lease.
+        """
+        return await self._worker.call(
+            "metadata.blob_claim",
+            internal.BlobClaim(digest=digest),
+            internal.BlobNames,
+            namespace=call.namespace,
+            key=call.derive(f"claim-{digest[-12:]}"),
+            lease=call.lease,
+            timeout_s=_TIMEOUT_S,
+        )
+
+    async def hold_ingest(self, call: Call, ref: str) -> None:
+        """Have the call's lease hold an ingest; a no-op without a lease.
+
+        Raises:
+            NotFound: no such lease.
+        """
+        if call.lease:
+            await self._worker.call(
+                "metadata.lease_hold",
+                internal.LeaseHold(type="ingests", id=ref),
+                Empty,
+                namespace=call.namespace,
+                key=call.derive("hold"),
+                lease=call.lease,
+                timeout_s=_TIMEOUT_S,
+            )
+
+    async def register(
+        self, call: Call, digest: str, *, size: int, labels: Labels, ref: str = ""
+    ) -> internal.BlobRegistered:
+        """Have the namespace name a blob whose bytes are in place; tells whether that is new to it.
+
+        Args:
+            call: on whose behalf; its lease holds the blob.
+            digest: of the blob.
+            size: of the blob, bytes.
+            labels: merged into those that it has.
+            ref: of the ingest that it was; the lease no longer holds that.
+        """
         return await self._worker.call(
             "metadata.blob_register",
-            internal.BlobRegister(digest=digest, size=size, labels=labels),
+            internal.BlobRegister(digest=digest, size=size, labels=labels, ref=ref),
             internal.BlobRegistered,
             namespace=call.namespace,
             key=call.derive("register"),
+            lease=call.lease,
             timeout_s=_TIMEOUT_S,
         )
 
@@ -50,5 +94,6 @@ class Names:
             Empty,
             namespace=call.namespace,
             key=call.derive("forget"),
+            lease=call.lease,
             timeout_s=_TIMEOUT_S,
         )

@@ -182,15 +182,21 @@ class ContentService:
         shared = ""
         # What is not on disk nobody names, so metadata is asked only about what is.
         if expected and (size := self._store.size(expected)) is not None:
-            if (await self._names.of(expected, namespace=call.namespace)).here:
+            if (await self._names.claim(call, expected)).here:
                 if ingest is not None:
                     await self._worker.blocking(remove_directory, self._ingests.drop(ingest))
                 raise already_exists(call.namespace, expected)
             # Who sends bytes with the first call has not asked whether they are needed.
             shared = expected if request.total in (0, size) and not call.payload else ""
         if ingest is None:
+            await self._names.hold_ingest(call, request.ref)
             ingest = self._ingests.create(
-                call.namespace, request.ref, total=request.total, expected=request.expected, shared=shared
+                call.namespace,
+                request.ref,
+                total=request.total,
+                expected=request.expected,
+                shared=shared,
+                lease=call.lease,
             )
             failpoint.hit("content.write.created")
         return ingest

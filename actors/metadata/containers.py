@@ -14,6 +14,7 @@ from actors.call import Call, handles
 from actors.metadata import masks, records
 from actors.metadata.masks import Path
 from actors.metadata.namespaces import ensure_namespace
+from actors.metadata.references import SNAPSHOTS, Kind, Reference, Relation
 from actors.metadata.transaction import Transactions, mutation
 from wharfie import protocol
 from wharfie.errors import AlreadyExists, InvalidArgument, NotFound, ResourceExhausted
@@ -80,15 +81,22 @@ class ContainerService:
         now_ns = self.store.now_ns()
         made = replace(wanted, labels=masks.present(wanted.labels), created_at_ns=now_ns, updated_at_ns=now_ns)
         row = _encode(made)
-        if not self.store.connection.execute(
+        inserted = self.store.connection.execute(
             "INSERT INTO containers(namespace, id, record, spec, extensions) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT DO NOTHING",
             (namespace, made.id, *row),
-        ).rowcount:
+        )
+        if not inserted.rowcount:
             raise AlreadyExists(
                 f"container '{made.id}' exists in namespace '{namespace}'; remove it or take another id",
                 details={"id": made.id},
             )
+        further = _snapshot_of(made)
+        self.store.graph.add(
+            Kind.CONTAINER, inserted.lastrowid, namespace=namespace, labels=made.labels, further=further
+        )
+        for reference in further:
+            self.store.holding.release_default(namespace, reference.type, reference.name)
         runtime = {"name": made.runtime.name, "options": made.runtime.options}
         self._publish(namespace, "/containers/create", {"id": made.id, "image": made.image, "runtime": runtime})
         return _whole(*row)
@@ -106,11 +114,13 @@ class ContainerService:
         wanted = request.container
         check_identifier(wanted.id, field="id")
         paths = masks.parse(request.mask, FIELDS)
-        row = self.store.read(
-            "SELECT record, spec, extensions FROM containers WHERE namespace = ? AND id = ?", (namespace, wanted.id)
+        found = self.store.read(
+            "SELECT number, record, spec, extensions FROM containers WHERE namespace = ? AND id = ?",
+            (namespace, wanted.id),
         ).fetchone()
-        if row is None:
+        if found is None:
             raise _missing(namespace, wanted.id)
+        number, *row = found
         old = records.decode(_whole(*row), Container)
         if not request.mask:
             _check_immutable(old, wanted)
@@ -118,8 +128,15 @@ class ContainerService:
         _check(made)
         row = _encode(made)
         self.store.connection.execute(
-            "UPDATE containers SET record = ?, spec = ?, extensions = ? WHERE namespace = ? AND id = ?",
-            (*row, namespace, made.id),
+            "UPDATE containers SET record = ?, spec = ?, extensions = ? WHERE number = ?", (*row, number)
+        )
+        self.store.graph.change(
+            Kind.CONTAINER,
+            number,
+            namespace=namespace,
+            before=old.labels,
+            after=made.labels,
+            further=(_snapshot_of(old), _snapshot_of(made)),
         )
         event = {"id": made.id, "image": made.image, "labels": made.labels, "snapshot_key": made.snapshot_key}
         self._publish(namespace, "/containers/update", event)
@@ -130,15 +147,25 @@ class ContainerService:
     def delete(self, call: Call, request: containers.Delete) -> Empty:
         """Remove a record. Raises: NotFound."""
         namespace = check_namespace(call.namespace)
-        if not self.store.connection.execute(
-            "DELETE FROM containers WHERE namespace = ? AND id = ?", (namespace, request.id)
-        ).rowcount:
+        found = self.store.read(
+            "SELECT number FROM containers WHERE namespace = ? AND id = ?", (namespace, request.id)
+        ).fetchone()
+        if found is None:
             raise _missing(namespace, request.id)
+        self.store.connection.execute("DELETE FROM containers WHERE number = ?", found)
+        self.store.graph.forget(Kind.CONTAINER, found[0])
         self._publish(namespace, "/containers/delete", {"id": request.id})
         return Empty()
 
     def _publish(self, namespace: str, topic: str, event: dict[str, Any]) -> None:
         self.store.events.append(namespace, topic, event, now_ns=self.store.now_ns())
+
+
+def _snapshot_of(container: Container) -> tuple[Reference, ...]:
+    """What a container keeps without a label."""
+    if not container.snapshot_key:
+        return ()
+    return (Reference(Relation.FORWARD, f"{SNAPSHOTS}{container.snapshotter}", container.snapshot_key),)
 
 
 def _encode(container: Container) -> tuple[bytes, bytes, bytes]:

@@ -12,16 +12,17 @@ from typing import Any
 from msgspec.structs import replace
 
 from actors.call import Call, handles
-from actors.internal import BlobForget, BlobNamed, BlobNames, BlobRegister, BlobRegistered
+from actors.internal import BlobClaim, BlobForget, BlobNamed, BlobNames, BlobRegister, BlobRegistered
 from actors.metadata import masks, records
 from actors.metadata.namespaces import ensure_namespace
+from actors.metadata.references import CONTENT, INGESTS, Kind
 from actors.metadata.transaction import Transactions, mutation
 from wharfie import protocol
 from wharfie.errors import FailedPrecondition, NotFound
 from wharfie.filters import FieldPath, Filters
 from wharfie.identifiers import check_count, check_digest, check_labels, check_namespace
 from wharfie.types import content
-from wharfie.types.base import Empty
+from wharfie.types.base import Empty, Labels
 from wharfie.types.content import Info
 
 FIELDS = masks.Fields("a blob", frozenset({"labels"}), frozenset({"labels"}), (masks.Path("labels"),))
@@ -36,7 +37,7 @@ class ContentService:
     @handles("content.info")
     def info(self, call: Call, request: content.GetInfo) -> bytes:
         """What the namespace knows of a blob. Raises: InvalidArgument (no digest), NotFound."""
-        return self._known(check_namespace(call.namespace), check_digest(request.digest))
+        return self._known(check_namespace(call.namespace), check_digest(request.digest))[1]
 
     @handles("content.list")
     def list(self, call: Call, request: content.List) -> bytes:
@@ -59,35 +60,35 @@ class ContentService:
         namespace = check_namespace(call.namespace)
         digest = check_digest(request.digest)
         paths = masks.parse(request.mask, FIELDS)
-        old = records.decode(self._known(namespace, digest), Info)
+        number, record = self._known(namespace, digest)
+        old = records.decode(record, Info)
         labels = old.labels
         for path in paths:
             labels = masks.merged(labels, request.labels, path.key)
         check_labels(labels)
-        return self._write(namespace, replace(old, labels=labels, updated_at_ns=self.store.now_ns()))
+        return self._change(namespace, number, old, labels)[1]
 
     @handles("metadata.blob_register")
     @mutation
     def register(self, call: Call, request: BlobRegister) -> BlobRegistered:
-        """Name a blob whose bytes are in place; idempotent, labels are merged into those of a known one.
+        """Name a blob whose bytes are in place, and hold it by the call's lease; idempotent, labels are merged into
+        those of a known one.
 
         Raises:
             InvalidArgument: no digest, size or label.
+            NotFound: no such lease.
             FailedPrecondition: the namespace knows it with another size.
         """
         digest = check_digest(request.digest)
         check_count(request.size, field="size")
         namespace = ensure_namespace(self.store, call.namespace)
-        known = self._record(namespace, digest)
-        now_ns = self.store.now_ns()
+        if call.lease and request.ref:
+            self.store.holding.release(call, INGESTS, request.ref)
+        known = self._find(namespace, digest)
         if known is None:
-            check_labels(request.labels)
-            labels = masks.present(request.labels)
-            info = Info(digest=digest, size=request.size, labels=labels, created_at_ns=now_ns, updated_at_ns=now_ns)
-            self._write(namespace, info)
-            self._publish(namespace, "/content/create", {"digest": digest, "size": request.size})
-            return BlobRegistered(new=True, info=info)
-        old = records.decode(known, Info)
+            return BlobRegistered(new=True, info=self._create(call, namespace, request))
+        number, record = known
+        old = records.decode(record, Info)
         if old.size != request.size:
             raise FailedPrecondition(
                 f"blob '{digest}' in namespace '{namespace}' has {old.size} bytes, not {request.size}",
@@ -95,10 +96,23 @@ class ContentService:
             )
         labels = masks.present({**old.labels, **request.labels})
         check_labels(labels)
-        info = replace(old, labels=labels, updated_at_ns=now_ns) if labels != old.labels else old
-        if info is not old:
-            self._write(namespace, info)
+        info = self._change(namespace, number, old, labels)[0] if labels != old.labels else old
+        self.store.holding.hold(call, CONTENT, digest)
         return BlobRegistered(new=False, info=info)
+
+    def _create(self, call: Call, namespace: str, request: BlobRegister) -> Info:
+        check_labels(request.labels)
+        now_ns = self.store.now_ns()
+        labels = masks.present(request.labels)
+        info = Info(digest=request.digest, size=request.size, labels=labels, created_at_ns=now_ns, updated_at_ns=now_ns)
+        number = self.store.connection.execute(
+            "INSERT INTO blobs(namespace, digest, size, record) VALUES (?, ?, ?, ?)",
+            (namespace, info.digest, info.size, protocol.encode(info)),
+        ).lastrowid
+        self.store.graph.add(Kind.BLOB, number, namespace=namespace, labels=labels)
+        self.store.holding.hold(call, CONTENT, info.digest)
+        self._publish(namespace, "/content/create", {"digest": info.digest, "size": info.size})
+        return info
 
     @handles("metadata.blob_forget")
     @mutation
@@ -106,41 +120,52 @@ class ContentService:
         """The namespace no longer names the blob. Raises: InvalidArgument, NotFound."""
         namespace = check_namespace(call.namespace)
         digest = check_digest(request.digest)
-        if not self.store.connection.execute(
-            "DELETE FROM blobs WHERE namespace = ? AND digest = ?", (namespace, digest)
-        ).rowcount:
-            raise _missing(namespace, digest)
+        number, _ = self._known(namespace, digest)
+        self.store.connection.execute("DELETE FROM blobs WHERE number = ?", (number,))
+        self.store.graph.forget(Kind.BLOB, number)
+        self.store.holding.release(call, CONTENT, digest)
         self._publish(namespace, "/content/delete", {"digest": digest})
         return Empty()
 
     @handles("metadata.blob_named")
     def named(self, call: Call, request: BlobNamed) -> BlobNames:
         """Who names a digest. Raises: InvalidArgument (no digest)."""
-        digest = check_digest(request.digest)
+        return self._names(call.namespace, check_digest(request.digest))
+
+    @handles("metadata.blob_claim")
+    @mutation
+    def claim(self, call: Call, request: BlobClaim) -> BlobNames:
+        """As `named`, and hold what the namespace names. Raises: InvalidArgument, NotFound (no such lease)."""
+        names = self._names(check_namespace(call.namespace), check_digest(request.digest))
+        if names.here:
+            self.store.holding.hold(call, CONTENT, request.digest)
+        else:
+            self.store.holding.check(call)
+        return names
+
+    def _names(self, namespace: str, digest: str) -> BlobNames:
         rows = self.store.read("SELECT namespace, size FROM blobs WHERE digest = ?", (digest,)).fetchall()
-        here = any(namespace == call.namespace for namespace, _ in rows)
+        here = any(name == namespace for name, _ in rows)
         return BlobNames(here=here, anywhere=bool(rows), size=rows[0][1] if rows else 0)
 
-    def _record(self, namespace: str, digest: str) -> bytes | None:
+    def _find(self, namespace: str, digest: str) -> tuple[int, bytes] | None:
         row = self.store.read(
-            "SELECT record FROM blobs WHERE namespace = ? AND digest = ?", (namespace, digest)
+            "SELECT number, record FROM blobs WHERE namespace = ? AND digest = ?", (namespace, digest)
         ).fetchone()
-        return row[0] if row else None
+        return (row[0], row[1]) if row else None
 
-    def _known(self, namespace: str, digest: str) -> bytes:
-        record = self._record(namespace, digest)
-        if record is None:
+    def _known(self, namespace: str, digest: str) -> tuple[int, bytes]:
+        found = self._find(namespace, digest)
+        if found is None:
             raise _missing(namespace, digest)
-        return record
+        return found
 
-    def _write(self, namespace: str, info: Info) -> bytes:
+    def _change(self, namespace: str, number: int, old: Info, labels: Labels) -> tuple[Info, bytes]:
+        info = replace(old, labels=labels, updated_at_ns=self.store.now_ns())
         record = protocol.encode(info)
-        self.store.connection.execute(
-            "INSERT INTO blobs(namespace, digest, size, record) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (namespace, digest) DO UPDATE SET record = excluded.record",
-            (namespace, info.digest, info.size, record),
-        )
-        return record
+        self.store.connection.execute("UPDATE blobs SET record = ? WHERE number = ?", (record, number))
+        self.store.graph.change(Kind.BLOB, number, namespace=namespace, before=old.labels, after=labels)
+        return info, record
 
     def _publish(self, namespace: str, topic: str, event: dict[str, Any]) -> None:
         self.store.events.append(namespace, topic, event, now_ns=self.store.now_ns())

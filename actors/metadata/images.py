@@ -13,6 +13,7 @@ from actors.call import Call, handles
 from actors.metadata import masks, records
 from actors.metadata.masks import Path
 from actors.metadata.namespaces import ensure_namespace
+from actors.metadata.references import CONTENT, EXPIRE_LABEL, IMAGES, Kind, expires_ns
 from actors.metadata.transaction import Transactions, mutation
 from wharfie import protocol
 from wharfie.errors import AlreadyExists, NotFound
@@ -65,7 +66,10 @@ class ImageService:
     @handles("images.create")
     @mutation
     def create(self, call: Call, request: images.Create) -> bytes:
-        """Give a name to content; the server sets both times. Raises: InvalidArgument, AlreadyExists."""
+        """Give a name to content; the server sets both times. One that expires is held by the call's lease.
+
+        Raises: InvalidArgument, AlreadyExists, NotFound (no such lease).
+        """
         now_ns = self.store.now_ns()
         made = replace(
             request.image, labels=masks.present(request.image.labels), created_at_ns=now_ns, updated_at_ns=now_ns
@@ -74,13 +78,20 @@ class ImageService:
         _check(made)
         namespace = ensure_namespace(self.store, call.namespace)
         record = protocol.encode(made)
-        if not self.store.connection.execute(
-            "INSERT INTO images(namespace, name, digest, record) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (namespace, made.name, made.target.digest, record),
-        ).rowcount:
+        inserted = self.store.connection.execute(
+            "INSERT INTO images(namespace, name, digest, expires_ns, record) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            (namespace, made.name, made.target.digest, expires_ns(made.labels), record),
+        )
+        if not inserted.rowcount:
             raise AlreadyExists(
                 f"image '{made.name}' exists in namespace '{namespace}'; update it", details={"name": made.name}
             )
+        graph = self.store.graph
+        graph.add(Kind.IMAGE, inserted.lastrowid, namespace=namespace, labels=made.labels)
+        graph.named(namespace, CONTENT, made.target.digest)
+        if EXPIRE_LABEL in made.labels:
+            self.store.holding.hold_by_lease(call, IMAGES, made.name)
         self._publish(namespace, "/images/create", {"name": made.name, "labels": made.labels})
         return record
 
@@ -92,14 +103,16 @@ class ImageService:
         wanted = request.image
         check_name(wanted.name, field="name")
         paths = masks.parse(request.mask, FIELDS)
-        old = records.decode(self._record(namespace, wanted.name), Image)
+        number, found = self._row(namespace, wanted.name)
+        old = records.decode(found, Image)
         made = replace(_merge(old, wanted, paths), updated_at_ns=self.store.now_ns())
         _check(made)
         record = protocol.encode(made)
         self.store.connection.execute(
-            "UPDATE images SET digest = ?, record = ? WHERE namespace = ? AND name = ?",
-            (made.target.digest, record, namespace, made.name),
+            "UPDATE images SET digest = ?, expires_ns = ?, record = ? WHERE number = ?",
+            (made.target.digest, expires_ns(made.labels), record, number),
         )
+        self._changed(namespace, number, old, made)
         self._publish(namespace, "/images/update", {"name": made.name, "labels": made.labels})
         return record
 
@@ -108,28 +121,38 @@ class ImageService:
     def delete(self, call: Call, request: images.Delete) -> Empty:
         """Forget a name. Raises: NotFound (also: it stands for another digest than `target` says)."""
         namespace = check_namespace(call.namespace)
+        number, record = self._row(namespace, request.name)
         if request.target is not None:
             digest = check_digest(request.target.digest, field="target.digest")
-            found = records.decode(self._record(namespace, request.name), Image)
+            found = records.decode(record, Image)
             if found.target.digest != digest:
                 raise NotFound(
                     f"image '{request.name}' in namespace '{namespace}' is {found.target.digest}, not {digest}",
                     details={"name": request.name, "digest": found.target.digest},
                 )
-        if not self.store.connection.execute(
-            "DELETE FROM images WHERE namespace = ? AND name = ?", (namespace, request.name)
-        ).rowcount:
-            raise _missing(namespace, request.name)
+        self.store.connection.execute("DELETE FROM images WHERE number = ?", (number,))
+        self.store.graph.forget(Kind.IMAGE, number)
         self._publish(namespace, "/images/delete", {"name": request.name})
         return Empty()
 
+    def _changed(self, namespace: str, number: int, old: Image, made: Image) -> None:
+        graph = self.store.graph
+        graph.change(Kind.IMAGE, number, namespace=namespace, before=old.labels, after=made.labels)
+        graph.touched(namespace, Kind.IMAGE, number)  # it may no longer expire
+        if made.target.digest != old.target.digest:
+            graph.named(namespace, CONTENT, made.target.digest)
+            graph.deletions += 1
+
     def _record(self, namespace: str, name: str) -> bytes:
+        return self._row(namespace, name)[1]
+
+    def _row(self, namespace: str, name: str) -> tuple[int, bytes]:
         row = self.store.read(
-            "SELECT record FROM images WHERE namespace = ? AND name = ?", (namespace, name)
+            "SELECT number, record FROM images WHERE namespace = ? AND name = ?", (namespace, name)
         ).fetchone()
         if row is None:
             raise _missing(namespace, name)
-        return bytes(row[0])
+        return int(row[0]), bytes(row[1])
 
     def _publish(self, namespace: str, topic: str, event: dict[str, Any]) -> None:
         self.store.events.append(namespace, topic, event, now_ns=self.store.now_ns())

@@ -18,6 +18,7 @@ from actors.metadata.eventlog import EventLog
 from actors.metadata.events import EventService, ForwardService
 from actors.metadata.housekeeping import Housekeeping
 from actors.metadata.images import ImageService
+from actors.metadata.leases import LeaseService
 from actors.metadata.namespaces import NamespaceService
 from actors.metadata.reserve import Reserve
 from actors.metadata.snapshotdoor import SnapshotDoor
@@ -87,7 +88,13 @@ def open_store(path: str, settings: Settings) -> Transactions:
         retention_count=settings.events.retention_count,
         retention_ns=int(settings.events.retention_age_s * 1e9),
     )
-    return Transactions(connection, events, reserve=Reserve(f"{path}.reserve"), path=path)
+    return Transactions(
+        connection,
+        events,
+        reserve=Reserve(f"{path}.reserve"),
+        path=path,
+        default_lease_ns=int(settings.gc.default_lease_s * 1e9),
+    )
 
 
 def inits(settings: Settings, paths: Paths) -> dict[str, Init]:
@@ -111,6 +118,7 @@ def inits(settings: Settings, paths: Paths) -> dict[str, Init]:
             store(context), reply_max_bytes=settings.router.max_message_bytes
         ),
         f"{SERVICE}.images-service": lambda context: ImageService(store(context)),
+        f"{SERVICE}.leases-service": lambda context: LeaseService(store(context)),
     }
 
 

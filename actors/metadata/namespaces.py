@@ -89,7 +89,7 @@ class NamespaceService:
     @handles("namespaces.delete")
     @mutation
     def delete(self, call: Call, request: namespaces.Delete) -> Empty:
-        """Delete an empty namespace.
+        """Delete an empty namespace, with its leases.
 
         Raises:
             NotFound: there is none.
@@ -105,6 +105,8 @@ class NamespaceService:
                 f"namespace '{name}' must be empty, but it still has {listed}; remove them first",
                 details={"name": name, "remaining": remaining},
             )
+        for (lease,) in self.store.read("SELECT number FROM leases WHERE namespace = ?", (name,)).fetchall():
+            self.store.holding.delete(lease)
         self.store.connection.execute("DELETE FROM namespaces WHERE name = ?", (name,))
         self._publish(name, "/namespaces/delete", {"name": name})
         return Empty()

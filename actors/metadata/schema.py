@@ -11,10 +11,16 @@ columns are what is looked up by. Times are nanoseconds since the epoch.
 from __future__ import annotations
 
 import sqlite3
+import time
 import uuid
 from collections.abc import Callable
 
+import msgspec
+
+from actors.metadata.references import EXPIRE_LABEL, SNAPSHOTS, Kind, expires_ns, node_of, references, rfc3339
+from wharfie import protocol
 from wharfie.errors import FailedPrecondition
+from wharfie.types.leases import Lease
 
 Migration = Callable[[sqlite3.Connection], None]
 
@@ -103,7 +109,95 @@ CREATE TABLE replies (
 )
 """
 
-MIGRATIONS: tuple[Migration, ...] = (_first,)
+# A node is a row of any table, see `references`. Roots and back references are looked for from the other end.
+_VERSION_2 = """
+CREATE TABLE leases (
+    number INTEGER PRIMARY KEY,
+    namespace TEXT NOT NULL,
+    id TEXT NOT NULL,
+    expires_ns INTEGER,
+    is_flat INTEGER NOT NULL DEFAULT 0,
+    is_default INTEGER NOT NULL DEFAULT 0,
+    record BLOB NOT NULL,
+    UNIQUE (namespace, id)
+);
+CREATE INDEX leases_expiry ON leases (expires_ns) WHERE expires_ns IS NOT NULL;
+CREATE INDEX leases_default ON leases (namespace) WHERE is_default;
+CREATE TABLE lease_resources (
+    lease INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    id TEXT NOT NULL,
+    PRIMARY KEY (lease, type, id)
+) WITHOUT ROWID;
+CREATE TABLE refs (
+    node INTEGER NOT NULL,
+    relation INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    name TEXT NOT NULL,
+    PRIMARY KEY (node, relation, type, name)
+) WITHOUT ROWID;
+CREATE INDEX refs_roots ON refs (node) WHERE relation = 1;
+CREATE INDEX refs_back ON refs (type, name) WHERE relation = 2;
+ALTER TABLE images ADD COLUMN expires_ns INTEGER;
+CREATE INDEX images_expiry ON images (expires_ns) WHERE expires_ns IS NOT NULL
+"""
+
+UPGRADE_LEASE = "before-garbage-collection"
+UPGRADE_KEEP_NS = 24 * 3600 * 10**9
+"""What was there before there was a collector is held for a day, so that its owners can name it."""
+
+
+class _Row(msgspec.Struct):
+    """What the second version reads of any record of the first."""
+
+    labels: dict[str, str] = {}
+    snapshotter: str = ""
+    snapshot_key: str = ""
+
+
+def _second(connection: sqlite3.Connection) -> None:
+    for statement in _VERSION_2.split(";"):
+        connection.execute(statement)
+    decode = msgspec.msgpack.Decoder(_Row).decode
+    tables = {"blobs": Kind.BLOB, "snapshots": Kind.SNAPSHOT, "images": Kind.IMAGE, "containers": Kind.CONTAINER}
+    for table, kind in tables.items():
+        for number, record in connection.execute(f"SELECT number, record FROM {table}").fetchall():  # noqa: S608 - of four
+            row = decode(record)
+            found = {(int(relation), target, name) for relation, target, name in references(row.labels)}
+            if row.snapshot_key:
+                found.add((0, f"{SNAPSHOTS}{row.snapshotter}", row.snapshot_key))
+            for entry in found:
+                connection.execute("INSERT INTO refs VALUES (?, ?, ?, ?)", (node_of(kind, number), *entry))
+            if kind is Kind.IMAGE:
+                at_ns = expires_ns(row.labels)
+                connection.execute("UPDATE images SET expires_ns = ? WHERE number = ?", (at_ns, number))
+    _hold_all(connection)
+
+
+def _hold_all(connection: sqlite3.Connection) -> None:
+    """Hold every blob and snapshot for a while."""
+    now_ns = time.time_ns()
+    until_ns = now_ns + UPGRADE_KEEP_NS
+    labels = {EXPIRE_LABEL: rfc3339(until_ns)}
+    record = protocol.encode(Lease(id=UPGRADE_LEASE, labels=labels, created_at_ns=now_ns, updated_at_ns=now_ns))
+    for (namespace,) in connection.execute(
+        "SELECT namespace FROM blobs UNION SELECT namespace FROM snapshots"
+    ).fetchall():
+        lease = connection.execute(
+            "INSERT INTO leases(namespace, id, expires_ns, record) VALUES (?, ?, ?, ?)",
+            (namespace, UPGRADE_LEASE, until_ns, record),
+        ).lastrowid
+        connection.execute(
+            "INSERT INTO lease_resources SELECT ?, 'content', digest FROM blobs WHERE namespace = ?", (lease, namespace)
+        )
+        connection.execute(
+            "INSERT INTO lease_resources"
+            " SELECT ?, 'snapshots/' || snapshotter, name FROM snapshots WHERE namespace = ?",
+            (lease, namespace),
+        )
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _second)
 """The n-th entry (from 1) leads from version n - 1 to version n; version 0 is an empty file."""
 
 VERSION = len(MIGRATIONS)

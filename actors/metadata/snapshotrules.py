@@ -27,6 +27,11 @@ class Place(NamedTuple):
     namespace: str
     snapshotter: str
 
+    @property
+    def resource(self) -> str:
+        """What leases call the type of its snapshots."""
+        return f"snapshots/{self.snapshotter}"
+
     def missing(self, name: str) -> NotFound:
         """The error for a name that nobody has."""
         return NotFound(

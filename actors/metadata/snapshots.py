@@ -24,6 +24,8 @@ from actors.internal import (
 )
 from actors.metadata import masks, records, snapshotrules
 from actors.metadata.namespaces import ensure_namespace
+from actors.metadata.references import USED_AT_LABEL
+from actors.metadata.references import Kind as Node
 from actors.metadata.snapshotrules import Place, Row
 from actors.metadata.transaction import Transactions, mutation
 from wharfie import protocol
@@ -31,7 +33,7 @@ from wharfie.errors import InvalidArgument
 from wharfie.filters import FieldPath, Filters
 from wharfie.identifiers import check_count, check_labels, check_namespace
 from wharfie.types import snapshots
-from wharfie.types.base import Empty
+from wharfie.types.base import Empty, Labels
 from wharfie.types.snapshots import Info, Kind
 
 FIELDS = masks.Fields("a snapshot", frozenset({"labels"}), frozenset({"labels"}), (masks.Path("labels"),))
@@ -92,24 +94,32 @@ class SnapshotService:
         """Change labels. Raises: NotFound, InvalidArgument (also: any other mask path)."""
         place = self._place(call, request.snapshotter)
         paths = masks.parse(request.mask, FIELDS)
-        old = records.decode(self._record(place, request.key)[0], Info)
+        found = self._record(place, request.key)
+        old = records.decode(found[0], Info)
         labels = old.labels
         for path in paths:
             labels = masks.merged(labels, request.labels, path.key)
         check_labels(labels)
         record = protocol.encode(replace(old, labels=labels, updated_at_ns=self.store.now_ns()))
-        self.store.connection.execute(
-            "UPDATE snapshots SET record = ? WHERE namespace = ? AND snapshotter = ? AND name = ?",
-            (record, *place, request.key),
-        )
+        self.store.connection.execute("UPDATE snapshots SET record = ? WHERE number = ?", (record, found[1]))
+        self._relabel(place, found[1], old, labels)
         return record
+
+    def _relabel(self, place: Place, number: int, old: Info, labels: Labels) -> None:
+        graph = self.store.graph
+        graph.change(Node.SNAPSHOT, number, namespace=place.namespace, before=old.labels, after=labels)
+        if old.labels.get(USED_AT_LABEL) != labels.get(USED_AT_LABEL):
+            graph.touched(place.namespace, Node.SNAPSHOT, number)
 
     # -- for the snapshot worker -------------------------------------------------------------------------------------
 
     @handles("metadata.snapshot_create")
     @mutation
     def create(self, call: Call, request: SnapshotCreate) -> SnapshotRow:
-        """Name an active snapshot or a view and give it a number. Raises: as `snapshotrules.check_create`."""
+        """Name an active snapshot or a view, give it a number, and hold it by the call's lease.
+
+        Raises: as `snapshotrules.check_create`; NotFound (no such lease).
+        """
         place = self._place(call, request.snapshotter)
         parent = self._find(place, request.parent) if request.parent else None
         snapshotrules.check_create(
@@ -137,6 +147,10 @@ class SnapshotService:
             (*place, info.name, info.kind, parent.number if parent else None, protocol.encode(info)),
         ).lastrowid
         assert number is not None
+        self.store.graph.add(Node.SNAPSHOT, number, namespace=place.namespace, labels=info.labels)
+        self.store.holding.hold(call, place.resource, info.name)
+        if parent:
+            self.store.graph.touched(place.namespace, Node.SNAPSHOT, parent.number)
         if info.kind is Kind.ACTIVE:
             event = {"key": info.name, "parent": info.parent, "snapshotter": place.snapshotter}
             self._publish(place, "/snapshot/prepare", event)
@@ -150,9 +164,10 @@ class SnapshotService:
     @handles("metadata.snapshot_commit")
     @mutation
     def commit(self, call: Call, request: SnapshotCommit) -> Empty:
-        """The active `key` becomes the committed `name`, with the labels of this request only.
+        """The active `key` becomes the committed `name`, with the labels of this request only; the call's lease holds
+        it under its new name.
 
-        Raises: as `snapshotrules.check_commit`.
+        Raises: as `snapshotrules.check_commit`; NotFound (no such lease).
         """
         place = self._place(call, request.snapshotter)
         row = self._find(place, request.key)
@@ -193,6 +208,13 @@ class SnapshotService:
                 row.number,
             ),
         )
+        if parent:
+            self.store.graph.touched(place.namespace, Node.SNAPSHOT, parent.number)
+        self._relabel(place, row.number, old, info.labels)
+        # Who names it by its new name already is a root, or was marked before it was there.
+        self.store.graph.touched(place.namespace, Node.SNAPSHOT, row.number)
+        self.store.holding.release(call, place.resource, request.key)
+        self.store.holding.hold(call, place.resource, info.name)
         event = {"key": request.key, "name": info.name, "snapshotter": place.snapshotter}
         self._publish(place, "/snapshot/commit", event)
         return Empty()
@@ -218,6 +240,8 @@ class SnapshotService:
         snapshotrules.check_remove(place, request.key, row=found, children=children)
         removed = self._row(place, request.key)
         self.store.connection.execute("DELETE FROM snapshots WHERE number = ?", (removed.number,))
+        self.store.graph.forget(Node.SNAPSHOT, removed.number)
+        self.store.holding.release(call, place.resource, request.key)
         self._publish(place, "/snapshot/remove", {"key": request.key, "snapshotter": place.snapshotter})
         return removed
 

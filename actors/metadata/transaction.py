@@ -19,6 +19,8 @@ import msgspec
 from actors.call import Call
 from actors.metadata.database import PAGE_BYTES, disk_full, typed
 from actors.metadata.eventlog import EventLog
+from actors.metadata.graph import Graph
+from actors.metadata.holding import Holding
 from actors.metadata.replies import Replies
 from actors.metadata.reserve import GROWING, SIZE_BYTES, Reserve
 from wharfie import failpoint, protocol
@@ -36,6 +38,12 @@ class Transactions:
         reserve: space for what has to be written on a full disk.
         path: the database's, for error sentences.
         clock: wall time, ns.
+        default_lease_ns: how long what was made without a lease is held; 0: not at all.
+
+    Attributes:
+        graph: what refers to what, for the collector.
+        holding: the leases that hold what a call creates.
+        mutations: changes since the start that were answered.
     """
 
     def __init__(
@@ -46,6 +54,7 @@ class Transactions:
         reserve: Reserve,
         path: str = "metadata.db",
         clock: Callable[[], int] = time.time_ns,
+        default_lease_ns: int = 24 * 3600 * 10**9,
     ) -> None:
         self.connection = connection
         self.events = events
@@ -53,8 +62,14 @@ class Transactions:
         self._reserve = reserve
         self._path = path
         self.replies = Replies(connection)
+        self.graph = Graph(connection)
+        self.holding = Holding(connection, self.graph, clock=self._now, keep_ns=default_lease_ns)
+        self.mutations = 0
         self._lost: WharfieError | None = None
         self._is_closed = False
+
+    def _now(self) -> int:
+        return self.now_ns()  # a test may have set another clock
 
     def read(self, statement: str, parameters: tuple[Any, ...] = ()) -> sqlite3.Cursor:
         """Run a SELECT.
@@ -92,6 +107,7 @@ class Transactions:
             if call.key:
                 self.replies.store(call, body, now_ns=self.now_ns())
             connection.execute("RELEASE request")
+            self.mutations += 1
             return body
         except Exception as error:
             self.events.rewind(mark)

@@ -33,6 +33,7 @@ BUILTIN = (
     _plugin(SERVICE, "namespaces-service", "metadata", METADATA),
     _plugin(SERVICE, "containers-service", "metadata", METADATA),
     _plugin(SERVICE, "images-service", "metadata", METADATA),
+    _plugin(SERVICE, "leases-service", "metadata", METADATA),
     _plugin(SERVICE, "events-service", "metadata", EVENT),
     _plugin(SERVICE, "content-service", "content", CONTENT),
     _plugin(SERVICE, "snapshots-service", "snapshot", SNAPSHOTTER),

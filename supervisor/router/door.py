@@ -23,6 +23,7 @@ _NAMESPACE = re.compile(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*")
 _TO_ROUTER = frozenset(("request", "credit", "cancel"))
 
 KEY_MAX_CHARS = 256
+LEASE_MAX_CHARS = 4096
 CREDITS_MAX = 4096
 
 
@@ -100,7 +101,7 @@ def admit(header: Header, *, internal: bool) -> Method:
         internal: it comes from a worker.
 
     Raises:
-        Refused: unknown or internal method, malformed namespace, deadline, key or credits.
+        Refused: unknown or internal method, malformed namespace, deadline, key, lease or credits.
     """
     rule = METHODS.get(header.method)
     if rule is None:
@@ -128,6 +129,13 @@ def admit(header: Header, *, internal: bool) -> Method:
         raise Refused(
             header.id,
             InvalidArgument(f"header field 'key' is longer than {KEY_MAX_CHARS} characters", details={"field": "key"}),
+        )
+    if len(header.lease) > LEASE_MAX_CHARS:
+        raise Refused(
+            header.id,
+            InvalidArgument(
+                f"header field 'lease' is longer than {LEASE_MAX_CHARS} characters", details={"field": "lease"}
+            ),
         )
     if not 0 <= header.credits <= CREDITS_MAX:
         raise Refused(

@@ -105,6 +105,7 @@ class Flight:
             key=header.key,
             credits=self.credits,
             trace=header.trace,
+            lease=header.lease,
             uid=peer.uid,
             gid=peer.gid,
             pid=peer.pid,

@@ -33,20 +33,37 @@ class Services:
         self._route = 0
 
     def handle(
-        self, method: str, request: msgspec.Struct, *, namespace: str = "ci", key: str = "", internal: bool = False
+        self,
+        method: str,
+        request: msgspec.Struct,
+        *,
+        namespace: str = "ci",
+        key: str = "",
+        lease: str = "",
+        internal: bool = False,
     ) -> bytes:
         """Run a handler and return its encoded answer, or what it passes on; nothing is committed yet."""
         self._route += 1
-        call = Call(Routed(id=self._route, method=method, namespace=namespace, key=key, internal=internal))
+        header = Routed(id=self._route, method=method, namespace=namespace, key=key, lease=lease, internal=internal)
+        call = Call(header)
         reply = self.handlers[method](call, msgspec.msgpack.decode(protocol.encode(request), type=type(request)))
         if isinstance(reply, Pass):
             reply = reply.body
         return reply if isinstance(reply, bytes) else protocol.encode(reply)
 
-    def call(self, method: str, request: msgspec.Struct, reply: type[T], *, namespace: str = "ci", key: str = "") -> T:
+    def call(
+        self,
+        method: str,
+        request: msgspec.Struct,
+        reply: type[T],
+        *,
+        namespace: str = "ci",
+        key: str = "",
+        lease: str = "",
+    ) -> T:
         """Run a handler, commit, and return its answer as a type."""
         try:
-            body = self.handle(method, request, namespace=namespace, key=key)
+            body = self.handle(method, request, namespace=namespace, key=key, lease=lease)
         finally:
             self.store.commit()
         return msgspec.msgpack.decode(body, type=reply)

@@ -19,11 +19,12 @@ UNSET: Any = object()
 
 
 class Caller:
-    """One channel seen from one namespace, with a default timeout."""
+    """One channel seen from one namespace, with a default timeout; what its calls create is held by `lease`."""
 
-    def __init__(self, channel: Channel, *, namespace: str, timeout_s: float | None) -> None:
+    def __init__(self, channel: Channel, *, namespace: str, timeout_s: float | None, lease: str = "") -> None:
         self.channel = channel
         self.namespace = namespace
+        self.lease = lease
         self.timeout_s = timeout_s
 
     def limit(self, timeout_s: float | None) -> float | None:
@@ -48,6 +49,7 @@ class Caller:
             timeout_s=self.limit(timeout_s),
             payload=payload,
             key=key,
+            lease=self.lease,
         )
         return decoded(body, reply, method)
 
@@ -85,7 +87,9 @@ class Caller:
             on_result: gets the body of the stream's end.
             timeout_s: for the whole stream; None is no limit.
         """
-        pending = await self.channel.open_stream(method, request, namespace=self.namespace, timeout_s=timeout_s)
+        pending = await self.channel.open_stream(
+            method, request, namespace=self.namespace, timeout_s=timeout_s, lease=self.lease
+        )
         try:
             while True:
                 try:
@@ -96,7 +100,7 @@ class Caller:
                     key = pending.header.key
                     await self.channel.close_stream(pending)
                     pending = await self.channel.open_stream(
-                        method, request, namespace=self.namespace, timeout_s=timeout_s, key=key
+                        method, request, namespace=self.namespace, timeout_s=timeout_s, key=key, lease=self.lease
                     )
                     continue
                 if taken is None:

@@ -75,13 +75,16 @@ class Channel:
         timeout_s: float | None = None,
         payload: Sequence[Any] = (),
         key: str = "",
+        lease: str = "",
     ) -> tuple[bytes, list[Any]]:
         """Ask and wait for the answer's body and payload; survives deaths on the other side.
 
         Raises:
             WharfieError: what was answered; `DeadlineExceeded` when the time was up.
         """
-        pending = self._open(method, request, namespace=namespace, timeout_s=timeout_s, payload=payload, key=key)
+        pending = self._open(
+            method, request, namespace=namespace, timeout_s=timeout_s, payload=payload, key=key, lease=lease
+        )
         try:
             while True:
                 await self._wait(pending)
@@ -102,9 +105,10 @@ class Channel:
         namespace: str = "",
         timeout_s: float | None = None,
         key: str = "",
+        lease: str = "",
     ) -> Pending:
         """Begin a stream; read it with `next_item`, end it with `close_stream`."""
-        return self._open(method, request, namespace=namespace, timeout_s=timeout_s, key=key)
+        return self._open(method, request, namespace=namespace, timeout_s=timeout_s, key=key, lease=lease)
 
     async def next_item(self, pending: Pending) -> tuple[bytes, list[Any]] | None:
         """The stream's next item, waiting for it; None when it has ended (its result is in `pending.value`).
@@ -152,12 +156,20 @@ class Channel:
         timeout_s: float | None,
         payload: Sequence[Any] = (),
         key: str = "",
+        lease: str = "",
     ) -> Pending:
         if self._closed or self._context is None:
             raise errors.Cancelled("the client is not connected")
         now_s = asyncio.get_running_loop().time()
         pending = self._session.open(
-            method, request, namespace=namespace, now_s=now_s, timeout_s=timeout_s, payload=payload, key=key
+            method,
+            request,
+            namespace=namespace,
+            now_s=now_s,
+            timeout_s=timeout_s,
+            payload=payload,
+            key=key,
+            lease=lease,
         )
         self._send(pending.frames)
         return pending

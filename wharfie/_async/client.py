@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from wharfie._async.events import Events
     from wharfie._async.images import Images
     from wharfie._async.introspection import Plugins
+    from wharfie._async.leases import Leases
     from wharfie._async.namespaces import Namespaces
     from wharfie._async.snapshots import Snapshots
     from wharfie._async.supervisor import Supervisor
@@ -55,9 +56,9 @@ class AsyncClient:
         self._timeout_s = timeout_s
         self._enter(namespace or os.environ.get("WHARFIE_NAMESPACE") or "default")
 
-    def _enter(self, namespace: str) -> None:
+    def _enter(self, namespace: str, lease: str = "") -> None:
         self.namespace = namespace
-        self._caller = Caller(self._channel, namespace=namespace, timeout_s=self._timeout_s)
+        self._caller = Caller(self._channel, namespace=namespace, timeout_s=self._timeout_s, lease=lease)
 
     # Each service is loaded when it is first asked for: a program that only lists images pays for nothing else.
 
@@ -95,6 +96,13 @@ class AsyncClient:
         from wharfie._async.snapshots import Snapshots
 
         return Snapshots(self._caller)
+
+    @cached_property
+    def leases(self) -> Leases:
+        """What keeps things from the garbage collector while nothing names them."""
+        from wharfie._async.leases import Leases
+
+        return Leases(self._caller)
 
     @cached_property
     def tasks(self) -> Tasks:
@@ -152,10 +160,19 @@ class AsyncClient:
 
     def within(self, namespace: str) -> AsyncClient:
         """The same connection seen from another namespace; closing either closes both."""
+        return self._seen(namespace, "")
+
+    def with_lease(self, lease: str) -> AsyncClient:
+        """The same connection, whose calls hold what they create by a lease of this namespace; closing either closes
+        both. A call that creates something fails with `NotFound` when there is no such lease.
+        """
+        return self._seen(self.namespace, lease)
+
+    def _seen(self, namespace: str, lease: str) -> AsyncClient:
         other = object.__new__(AsyncClient)
         other._channel = self._channel
         other._timeout_s = self._timeout_s
-        other._enter(namespace)
+        other._enter(namespace, lease)
         return other
 
     async def version(self, *, timeout_s: float | None = UNSET) -> introspection.Version:

@@ -85,13 +85,16 @@ class Channel:
         timeout_s: float | None = None,
         payload: Sequence[Any] = (),
         key: str = "",
+        lease: str = "",
     ) -> tuple[bytes, list[Any]]:
         """Ask and wait for the answer's body and payload; survives deaths on the other side.
 
         Raises:
             WharfieError: what was answered; `DeadlineExceeded` when the time was up.
         """
-        pending = self._open(method, request, namespace=namespace, timeout_s=timeout_s, payload=payload, key=key)
+        pending = self._open(
+            method, request, namespace=namespace, timeout_s=timeout_s, payload=payload, key=key, lease=lease
+        )
         try:
             self._wait_done(pending, timeout_s)
         except BaseException:
@@ -109,9 +112,10 @@ class Channel:
         namespace: str = "",
         timeout_s: float | None = None,
         key: str = "",
+        lease: str = "",
     ) -> Pending:
         """Begin a stream; read it with `next_item`, end it with `close_stream`."""
-        return self._open(method, request, namespace=namespace, timeout_s=timeout_s, key=key)
+        return self._open(method, request, namespace=namespace, timeout_s=timeout_s, key=key, lease=lease)
 
     def next_item(self, pending: Pending) -> tuple[bytes, list[Any]] | None:
         """The stream's next item, waiting for it; None when it has ended (its result is in `pending.value`).
@@ -170,6 +174,7 @@ class Channel:
         timeout_s: float | None,
         payload: Sequence[Any] = (),
         key: str = "",
+        lease: str = "",
     ) -> Pending:
         with self._turn:
             pending = self._session.open(
@@ -180,6 +185,7 @@ class Channel:
                 timeout_s=timeout_s,
                 payload=payload,
                 key=key,
+                lease=lease,
             )
             self._send(pending.frames)
             return pending

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 
 from actors.internal import (
+    BlobClaim,
     BlobForget,
     BlobNamed,
     BlobRegister,
     BlobRegistered,
     EventsForward,
     ForwardedEvent,
+    LeaseHold,
     SnapshotCommit,
     SnapshotCreate,
     SnapshotGet,
@@ -20,13 +22,15 @@ from actors.internal import (
 from actors.metadata.housekeeping import Housekeeping
 from tests.support.metadata import Services
 from wharfie import methods
-from wharfie.types import containers, content, events, images, namespaces, snapshots
+from wharfie.types import containers, content, events, images, leases, namespaces, snapshots
 from wharfie.types.base import Descriptor, Empty
 from wharfie.types.snapshots import Kind
 
 DIGEST = "sha256:" + "a" * 64
 IMAGE = images.Image(name="i", target=Descriptor(media_type="a/b", digest=DIGEST, size=1))
 CONTAINER = containers.Container(id="c", spec={"x": 1})
+
+BLOB = leases.Resource(type="content", id=DIGEST)
 
 CALLS = (
     ("namespaces.create", namespaces.Create(name="ci")),
@@ -46,6 +50,7 @@ CALLS = (
     ("images.delete", images.Delete(name="i", target=IMAGE.target)),
     ("metadata.blob_register", BlobRegister(digest=DIGEST, size=1)),
     ("metadata.blob_named", BlobNamed(digest=DIGEST)),
+    ("metadata.blob_claim", BlobClaim(digest=DIGEST)),
     ("content.info", content.GetInfo(digest=DIGEST)),
     ("content.list", content.List()),
     ("content.update", content.Update(digest=DIGEST)),
@@ -66,6 +71,15 @@ CALLS = (
     ("snapshots.usage", snapshots.GetUsage(key="p", snapshotter="native")),
     ("snapshots.remove", snapshots.Remove(key="v", snapshotter="native")),
     ("snapshots.remove", snapshots.Remove(key="p", snapshotter="native")),
+    ("leases.create", leases.Create(id="l")),
+    ("leases.get", leases.Get(id="l")),
+    ("leases.list", leases.List()),
+    ("leases.update", leases.Update(id="l")),
+    ("leases.add_resource", leases.AddResource(id="l", resource=BLOB)),
+    ("leases.resources", leases.ListResources(id="l")),
+    ("leases.delete_resource", leases.DeleteResource(id="l", resource=BLOB)),
+    ("metadata.lease_hold", LeaseHold(type="ingests", id="r")),
+    ("leases.delete", leases.Delete(id="l")),
     ("events.publish", events.Publish(topic="/t")),
     ("events.forward", EventsForward(events=[ForwardedEvent(topic="/t", timestamp_ns=1, event={}, key="k")])),
     ("namespaces.delete", namespaces.Delete(name="ci")),

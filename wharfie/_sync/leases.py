@@ -1,0 +1,108 @@
+# Made from wharfie/_async/leases.py by scripts/unasync.py; change that file and run it again.
+"""`client.leases`."""
+
+from __future__ import annotations
+
+import builtins
+import datetime as dt
+from collections.abc import Mapping, Sequence
+
+from wharfie._sync.base import UNSET, Service
+from wharfie.types import leases as t
+
+EXPIRE = "containerd.io/gc.expire"
+FLAT = "containerd.io/gc.flat"
+
+
+class Leases(Service):
+    """The leases of a namespace. `client.with_lease(id)` is a client whose calls use one."""
+
+    def create(
+        self,
+        id: str = "",  # noqa: A002
+        *,
+        labels: Mapping[str, str] | None = None,
+        expires_in_s: float | None = None,
+        flat: bool = False,
+        timeout_s: float | None = UNSET,
+    ) -> t.Lease:
+        """Make a lease.
+
+        Args:
+            id: empty makes a random one.
+            labels: of the lease.
+            expires_in_s: after which it goes by itself; None never.
+            flat: hold what is named and not what that refers to.
+            timeout_s: of the call.
+
+        Raises:
+            AlreadyExists: the id is taken.
+        """
+        wanted = dict(labels or {})
+        if expires_in_s is not None:
+            at = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=expires_in_s)
+            wanted[EXPIRE] = at.isoformat().replace("+00:00", "Z")
+        if flat:
+            wanted[FLAT] = "true"
+        return self._caller.call("leases.create", t.Create(id=id, labels=wanted), t.Lease, timeout_s=timeout_s)
+
+    def get(self, id: str, *, timeout_s: float | None = UNSET) -> t.Lease:  # noqa: A002
+        """A lease by id."""
+        return self._caller.call("leases.get", t.Get(id=id), t.Lease, timeout_s=timeout_s)
+
+    def list(self, filters: Sequence[str] = (), *, timeout_s: float | None = UNSET) -> builtins.list[t.Lease]:
+        """All leases that match any filter, by id."""
+        request = t.List(filters=[*filters])
+        return (self._caller.call("leases.list", request, t.Listing, timeout_s=timeout_s)).leases
+
+    def update(
+        self,
+        id: str,  # noqa: A002
+        labels: Mapping[str, str],
+        *,
+        mask: Sequence[str] = (),
+        timeout_s: float | None = UNSET,
+    ) -> t.Lease:
+        """Replace the labels, or with `mask` (paths `labels.K`) only some; an empty value deletes one."""
+        request = t.Update(id=id, labels=dict(labels), mask=[*mask])
+        return self._caller.call("leases.update", request, t.Lease, timeout_s=timeout_s)
+
+    def delete(self, id: str, *, sync: bool = False, timeout_s: float | None = UNSET) -> None:  # noqa: A002
+        """Give a lease up; with `sync` what only it held is gone when this returns."""
+        self._caller.tell("leases.delete", t.Delete(id=id, sync=sync), timeout_s=timeout_s)
+
+    def resources(self, id: str, *, timeout_s: float | None = UNSET) -> builtins.list[t.Resource]:  # noqa: A002
+        """What a lease holds, by type and id."""
+        request = t.ListResources(id=id)
+        return (self._caller.call("leases.resources", request, t.Resources, timeout_s=timeout_s)).resources
+
+    def add_resource(
+        self,
+        id: str,  # noqa: A002
+        type: str,  # noqa: A002
+        resource: str,
+        *,
+        timeout_s: float | None = UNSET,
+    ) -> None:
+        """Have a lease hold something, which need not exist. Idempotent.
+
+        Args:
+            id: of the lease.
+            type: `content`, `ingests`, `images` or `snapshots/SNAPSHOTTER`.
+            resource: digest, ref, name or key.
+            timeout_s: of the call.
+        """
+        request = t.AddResource(id=id, resource=t.Resource(type=type, id=resource))
+        self._caller.tell("leases.add_resource", request, timeout_s=timeout_s)
+
+    def delete_resource(
+        self,
+        id: str,  # noqa: A002
+        type: str,  # noqa: A002
+        resource: str,
+        *,
+        timeout_s: float | None = UNSET,
+    ) -> None:
+        """Have a lease no longer hold something; arguments as of `add_resource`. Idempotent."""
+        request = t.DeleteResource(id=id, resource=t.Resource(type=type, id=resource))
+        self._caller.tell("leases.delete_resource", request, timeout_s=timeout_s)
