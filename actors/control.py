@@ -238,7 +238,7 @@ def decode_from_child(data: bytes) -> FromChild:
 class Control:
     """The child's end of its control channel; belongs to one thread, the one that runs the child's loop.
 
-    Register `fileno()` with the loop (`add_reader`, `zmq.Poller`) and call `receive` whenever it is readable.
+    Register `fileno()` with the loop (`add_reader`, `epoll`) and call `receive` whenever it is readable.
     """
 
     def __init__(self, sock: socket.socket, *, name: str, generation: int) -> None:

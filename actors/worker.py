@@ -1,11 +1,9 @@
-"""The loop of every worker: one asyncio loop around one plain ZeroMQ socket.
+"""The loop of every worker: one asyncio loop around one connection to the router.
 
-A worker connects one DEALER to the router, named `name#generation`; it answers requests on it and makes requests of
-its own (`Worker.call`). State belongs to the loop; what blocks goes to `Worker.blocking` (a small thread pool) or to
-a job.
+A worker is a DEALER to the router, named `name#generation`; it answers requests on it and makes requests of its own
+(`Worker.call`). State belongs to the loop; what blocks goes to `Worker.blocking` (a small thread pool) or to a job.
 
-The socket's descriptor is edge-triggered: after every receive and every send its EVENTS are looked at again. All
-messages of one wake-up are handled before anything is sent, and `before_send` runs in between: that is where the
+All messages of one wake-up are handled before anything is sent, and `before_send` runs in between: that is where the
 metadata worker commits once for all of them.
 """
 
@@ -22,7 +20,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-import zmq
 
 from actors import outcall
 from actors.answer import as_wharfie_error, error_frames, frames_of, with_id
@@ -30,7 +27,8 @@ from actors.call import Call, Result
 from actors.control import Control, ControlClosed, DumpStack, Stop
 from actors.running import Answered, Handler, Running, handlers
 from wharfie import errors, protocol
-from wharfie.dealer import announce, descriptor, readable, receive
+from wharfie.carrier import Carrier
+from wharfie.connection import UnixConnection
 from wharfie.protocol import MAGIC, Routed
 
 if TYPE_CHECKING:
@@ -40,9 +38,6 @@ log = logging.getLogger("worker")
 
 T = TypeVar("T")
 Frames = Sequence[bytes | memoryview]
-
-BATCH = 128
-"""Messages handled in one turn before the loop lets others run."""
 
 
 class Worker:
@@ -141,20 +136,19 @@ class Worker:
     async def _main(self, start: Callable[[], Awaitable[dict[str, Any]]]) -> None:
         loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        context = zmq.Context(io_threads=1)
-        self._socket = context.socket(zmq.DEALER)
+        path = self._backend.removeprefix("ipc://")
+        self._carrier = Carrier(
+            UnixConnection(path, identity=f"{self.name}#{self.generation}".encode()), self._on_messages
+        )
         try:
             loop.add_reader(self.control.fileno(), self._on_control)
-            self._connect()
-            loop.add_reader(descriptor(self._socket), self._on_socket)
             info = await start()
             # Connecting announces this incarnation to the router (the probe); not before it can answer.
-            self._socket.connect(self._backend)
+            self._carrier.start()
             self.control.ready(**info)
             self._beat()
             gc.freeze()
             gc.enable()
-            loop.call_soon(self._on_socket)
             await self._stopping.wait()
             for running in list(self._running.values()):
                 if running.task is not None:
@@ -164,20 +158,9 @@ class Worker:
             self._flush()
         finally:
             loop.remove_reader(self.control.fileno())
-            loop.remove_reader(descriptor(self._socket))
-            context.destroy(linger=100)
+            self._carrier.stop(linger_s=0.1)
             if self._pool is not None:
                 self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def _connect(self) -> None:
-        socket = self._socket
-        socket.setsockopt(zmq.ROUTING_ID, f"{self.name}#{self.generation}".encode())
-        announce(socket)
-        socket.setsockopt(zmq.LINGER, 0)
-        socket.setsockopt(zmq.RECONNECT_IVL, 2)
-        socket.setsockopt(zmq.RECONNECT_IVL_MAX, 50)
-        socket.setsockopt(zmq.SNDHWM, 10000)
-        socket.setsockopt(zmq.RCVHWM, 10000)
 
     def stop(self) -> None:
         """End the loop in order."""
@@ -186,7 +169,7 @@ class Worker:
 
     def _beat(self) -> None:
         try:
-            self.control.beat(queue=len(self._outbox), in_flight=len(self._running), handled=self.handled)
+            self.control.beat(queue=len(self._carrier), in_flight=len(self._running), handled=self.handled)
         except ControlClosed:
             os._exit(0)
         asyncio.get_running_loop().call_later(self._heartbeat_s, self._beat)
@@ -215,17 +198,12 @@ class Worker:
             where = "".join(traceback.StackSummary.from_list(_stack(task)).format())
             log.warning("task %s\n%s", task.get_name(), where)
 
-    def _on_socket(self) -> None:
-        socket = self._socket
-        left = BATCH
-        while left and readable(socket):
-            left -= 1
+    def _on_messages(self, messages: list[list[Any]]) -> None:
+        for frames in messages:
             try:
-                self._on_message(receive(socket))
+                self._on_message(frames)
             except Exception:
                 log.exception("a message from the router could not be handled")
-        if not left:
-            asyncio.get_running_loop().call_soon(self._on_socket)
         self._flush()
 
     def _flush(self) -> None:
@@ -240,23 +218,13 @@ class Worker:
             # Nothing of this turn was stored, so nothing of it may be said.
             log.error("a commit failed: %s", error)
             turn = [(call, self._error(call.route, error, method=call.method)) for call, _ in turn]
-        outbox.extend(frames for _, frames in turn)
-        socket = self._socket
-        while outbox:
-            frames = outbox[0]
-            try:
-                socket.send_multipart(frames, zmq.NOBLOCK, copy=len(frames) < 4)
-            except zmq.Again:
-                # No router at present, or it is full: the descriptor wakes us; a timer covers a missed edge.
-                asyncio.get_running_loop().call_later(0.002, self._flush_later)
-                break
-            outbox.popleft()
-        if readable(socket):
-            asyncio.get_running_loop().call_soon(self._on_socket)
-
-    def _flush_later(self) -> None:
-        if not self._flush_scheduled:
-            self._flush()
+        carrier = self._carrier
+        for frames in outbox:
+            carrier.post(frames)
+        outbox.clear()
+        for _, frames in turn:
+            carrier.post(frames)
+        carrier.flush()
 
     def _post(self, frames: list[Any]) -> None:
         """Queue frames; they leave at the end of this turn."""

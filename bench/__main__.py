@@ -12,11 +12,11 @@ import tempfile
 import time
 
 import wharfie
-from bench import crash, images, lives, memory, wire
+from bench import crash, images, lives, memory, snapshots, wire
 from bench.daemons import ROOT, Containerd, Wharfied, version_of
 from bench.figure import HEAD, Figure
 
-GROUPS = ("start", "wire", "lives", "cli", "images", "memory", "crash")
+GROUPS = ("start", "wire", "lives", "cli", "snapshots", "images", "memory", "crash")
 
 
 def main() -> int:
@@ -63,6 +63,8 @@ def main() -> int:
                 figures += lives.commands(ours, theirs)
             if "memory" in options.only:
                 figures += memory.at_fifty(ours, theirs, parent)
+            if "snapshots" in options.only:
+                figures += snapshots.measure(ours, theirs)
             if "images" in options.only:
                 figures += images.measure(ours, theirs, directory)
             if "crash" in options.only:

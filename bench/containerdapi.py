@@ -15,13 +15,14 @@ GOCODE = "/usr/share/gocode/src"
 SERVICES = "github.com/containerd/containerd/api/services"
 TYPES = "github.com/containerd/containerd/api/types"
 STUBS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_stubs")
+SERVED = ("containers", "content", "images", "leases", "snapshots", "tasks", "version")
 SPEC_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/Spec"
 
 
 def generate() -> None:
     """Make the stubs anew; they are never committed. Go's annotations (gogoproto) are cut out: they mean nothing here."""
     shutil.rmtree(STUBS, ignore_errors=True)
-    wanted = [f"{SERVICES}/{name}/v1/{name}.proto" for name in ("containers", "snapshots", "tasks", "version")]
+    wanted = [f"{SERVICES}/{name}/v1/{name}.proto" for name in SERVED]
     wanted += [f"{TYPES}/{name}.proto" for name in ("mount", "metrics", "descriptor", "task/task")]
     for proto in wanted:
         target = f"{STUBS}/{proto}"
@@ -47,7 +48,7 @@ def generate() -> None:
 
 
 class Api:
-    """The services that a task's life needs, in one namespace."""
+    """The services by name, in one namespace, and a task's whole life."""
 
     def __init__(self, address: str, namespace: str = "default") -> None:
         import grpc
@@ -56,7 +57,7 @@ class Api:
         self._channel = grpc.insecure_channel(f"unix://{address}")
         self._metadata = (("containerd-namespace", namespace),)
         modules: dict[str, Any] = {}
-        for name in ("containers", "snapshots", "tasks", "version"):
+        for name in SERVED:
             base = f"github.com.containerd.containerd.api.services.{name}.v1.{name}"
             modules[name] = importlib.import_module(f"{base}_pb2")
             stub_module = importlib.import_module(f"{base}_pb2_grpc")
@@ -67,6 +68,23 @@ class Api:
 
         self._any = any_pb2.Any
         self._empty = empty_pb2.Empty
+
+    def ask(self, service: str, method: str, request: str, **fields: Any) -> Any:
+        """One call: `ask("snapshots", "Stat", "StatSnapshotRequest", key="k")`."""
+        message = getattr(self.pb[service], request)(**fields)
+        return getattr(getattr(self, service), method)(message, metadata=self._metadata)
+
+    def container(self, id_: str, spec: dict[str, Any]) -> Any:
+        """A container's record."""
+        pb = self.pb["containers"]
+        return pb.Container(
+            id=id_,
+            image="bench",
+            runtime=pb.Container.Runtime(name="io.containerd.runc.v2"),
+            spec=self._any(type_url=SPEC_TYPE, value=json.dumps(spec).encode()),
+            snapshotter="overlayfs",
+            snapshot_key=id_,
+        )
 
     def close(self) -> None:
         self._channel.close()
@@ -96,14 +114,7 @@ class Api:
     def begin(self, id_: str, parent: str, spec: dict[str, Any]) -> int:
         meta, pb = self._metadata, self.pb
         mounts = self.prepare(id_, parent)
-        container = pb["containers"].Container(
-            id=id_,
-            image="bench",
-            runtime=pb["containers"].Container.Runtime(name="io.containerd.runc.v2"),
-            spec=self._any(type_url=SPEC_TYPE, value=json.dumps(spec).encode()),
-            snapshotter="overlayfs",
-            snapshot_key=id_,
-        )
+        container = self.container(id_, spec)
         self.containers.Create(pb["containers"].CreateContainerRequest(container=container), metadata=meta)  # type: ignore[attr-defined]
         tasks = self.tasks  # type: ignore[attr-defined]
         pid = tasks.Create(pb["tasks"].CreateTaskRequest(container_id=id_, rootfs=mounts), metadata=meta).pid

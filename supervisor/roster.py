@@ -48,7 +48,7 @@ PRELOAD = (
 
 Measured with six actors: importing them here and not in each child makes the way from SIGKILL to the next `ready` 6 to
 13 ms instead of 23 to 47, and costs no memory, since the pages are shared. What only a rare request needs is left to
-the process that gets it. Importing zmq or sqlite3 is safe to fork after; a context or a connection is not.
+the process that gets it. Importing sqlite3 is safe to fork after; a connection is not.
 """
 
 

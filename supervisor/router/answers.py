@@ -26,7 +26,7 @@ def stats(flights: Flights, peers: Iterable[Peer], counts: dict[str, int], *, st
             "in_flight": len(flights.by_number),
             "clients": [
                 {"side": peer.side, "uid": peer.uid, "pid": peer.pid, "outstanding": len(peer.flights),
-                 "unread_bytes": peer.outbox_bytes}
+                 "unread_bytes": peer.outbox_bytes + (peer.link.queued_bytes if peer.link is not None else 0)}
                 for peer in peers
                 if peer.side != "back"
             ],
@@ -51,6 +51,6 @@ def dead_letters(letters: Iterable[dict[str, Any]]) -> bytes:
 def code_of(body: Any) -> str:
     """The code in the body of an error."""
     try:
-        return msgspec.msgpack.decode(body if isinstance(body, bytes) else body.bytes, type=protocol.ErrorBody).code
+        return msgspec.msgpack.decode(body, type=protocol.ErrorBody).code
     except msgspec.MsgspecError:
         return "internal"

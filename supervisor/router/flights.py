@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from wharfie.errors import Poisoned, ResourceExhausted, Unavailable, WharfieError
+from wharfie.link import Link
 from wharfie.methods import METHODS, Method, Mode
 from wharfie.protocol import Header, Routed
 
@@ -30,12 +31,15 @@ class Peer:
         flights: its requests by their own ids.
         held_bytes: sizes of those requests together.
         seen_s: when it last sent something.
+        link: its connection; None while it is away, and of one at a distance.
+        outbox: what is kept for it then.
     """
 
     __slots__ = (
         "flights",
         "gid",
         "held_bytes",
+        "link",
         "outbox",
         "outbox_bytes",
         "pid",
@@ -56,6 +60,7 @@ class Peer:
         self.flights: dict[int, Flight] = {}
         self.held_bytes = 0
         self.seen_s = 0.0
+        self.link: Link | None = None
         self.outbox: deque[list[Any]] = deque()
         self.outbox_bytes = 0
 

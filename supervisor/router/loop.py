@@ -12,8 +12,6 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-import zmq
-
 from actors.control import (
     Control,
     ControlClosed,
@@ -24,25 +22,27 @@ from actors.control import (
     SupervisorReply,
     SupervisorRequest,
 )
-from supervisor.router import answers, door
+from supervisor.router import answers, door, sockets
 from supervisor.router.audit import Audit
+from supervisor.router.connections import Connections
 from supervisor.router.flights import Flight, Flights, Peer
 from supervisor.router.post import Post
-from supervisor.router.sockets import ZAP_DOMAIN, Sockets, peer_of, receive, size_of, user_of
+from supervisor.router.sockets import size_of
 from wharfie import errors, protocol
-from wharfie.dealer import readable
 from wharfie.methods import WORKERS, Mode
 from wharfie.protocol import MAGIC, Header, Routed
 
 if TYPE_CHECKING:
     from config.settings import Settings
+    from supervisor.router.sockets import Accepted
 
 log = logging.getLogger("router")
 
-BATCH = 256
-"""Messages taken from one socket before the others get their turn."""
 RETRY_MS = 2
-PING_S = 5.0
+LOOK_S = 1.0
+"""Between two looks at who has gone."""
+GREET_S = 5.0
+"""Between two greetings of a client at a distance for whom something is in flight: sending tells if it is there."""
 FORGET_S = 60.0
 
 
@@ -56,35 +56,31 @@ class Router:
         self._control = control
         self._settings = settings
         self._limits = door.limits_of(settings)
-        self._sockets = Sockets(settings, backend=paths.backend_socket)
+        self._backend = paths.backend_socket
         self._audit = Audit(f"{paths.root}/audit.log")
         # Nanoseconds pass faster than requests come: the numbers of two routers never meet.
         self._flights = Flights(WORKERS, first=time.monotonic_ns())
-        self._peers: dict[tuple[str, bytes], Peer] = {}
         self._epoch = f"{os.getpid():x}-{time.time_ns():x}"
         self._hello = [MAGIC, protocol.encode(Header(kind="hello", epoch=self._epoch)), b"\x80"]
         self._counts = {"requests": 0, "replies": 0, "items": 0, "refused": 0, "late": 0, "retried": 0, "expired": 0}
         self._heartbeat_s = settings.supervisor.heartbeat_interval_s
         self._started_ns = time.monotonic_ns()
         self._stopping = False
-        self._post = Post(self._sockets, on_gone=self._gone, dead_letters=settings.router.dead_letters)
+        self._post = Post(on_gone=self._gone, dead_letters=settings.router.dead_letters)
+        self._connections = Connections(control.fileno(), post=self._post, on_gone=self._gone)
+        self._peers = self._connections.peers
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Serve until the supervisor says stop or is gone."""
-        poller = zmq.Poller()
-        sockets = self._sockets
-        poller.register(self._control.fileno(), zmq.POLLIN)
-        poller.register(sockets.back, zmq.POLLIN)
-        sockets.open_public()
-        poller.register(sockets.front, zmq.POLLIN)
-        if sockets.tcp is not None and sockets.zap is not None:
-            self._post.by_side["tcp"] = sockets.tcp
-            poller.register(sockets.tcp, zmq.POLLIN)
-            poller.register(sockets.zap, zmq.POLLIN)
+        connections = self._connections
+        connections.listen(sockets.back(self._backend))
+        if self._settings.router.tcp_address:
+            connections.open_remote(self._settings)
+        connections.listen(sockets.front(self._settings))
         self._control.ready()
-        next_beat_s = next_ping_s = 0.0
+        next_beat_s = next_look_s = next_greeting_s = 0.0
         try:
             while not self._stopping:
                 now_s = time.monotonic()
@@ -95,16 +91,18 @@ class Router:
                         handled=self._counts["requests"],
                     )
                     next_beat_s = now_s + self._heartbeat_s
-                if now_s >= next_ping_s:
-                    self._ping(now_s)
-                    next_ping_s = now_s + PING_S
-                ready = poller.poll(self._timeout_ms(min(next_beat_s, next_ping_s) - now_s))
-                self._turn({key for key, _ in ready})
+                if now_s >= next_look_s:
+                    connections.look_around(now_s)
+                    next_look_s = now_s + LOOK_S
+                if connections.remote is not None and now_s >= next_greeting_s:
+                    self._greet_remote(now_s)
+                    next_greeting_s = now_s + GREET_S
+                self._turn(*connections.poll(self._timeout_ms(min(next_beat_s, next_look_s) - now_s)))
         except ControlClosed:
             log.info("the supervisor is gone")
         finally:
             self._audit.close()
-            sockets.close()
+            connections.close()
 
     def _timeout_ms(self, until_s: float) -> int:
         wait_ms = max(0, int(until_s * 1000) + 1)
@@ -115,62 +113,51 @@ class Router:
             wait_ms = min(wait_ms, max(0, (nearest - time.monotonic_ns()) // 1_000_000 + 1))
         return wait_ms
 
-    def _turn(self, ready: set[Any]) -> None:
-        sockets = self._sockets
+    def _turn(self, told: bool, ready: list[Accepted]) -> None:
         # Deaths first: what a dead worker had said before is read by `_down` itself.
-        if self._control.fileno() in ready:
+        if told:
             self._on_control()
-        if sockets.back in ready:
-            self._drain(sockets.back, "back")
-        if sockets.front in ready:
-            self._drain(sockets.front, "front")
-        if sockets.tcp is not None and sockets.tcp in ready:
-            self._drain(sockets.tcp, "tcp")
-        if sockets.zap is not None and sockets.zap in ready:
-            from supervisor.router.curve import answer_zap
-
-            sockets.zap.send_multipart(answer_zap(sockets.zap.recv_multipart(), sockets.allowed, domain=ZAP_DOMAIN))
+        connections = self._connections
+        for accepted in ready:
+            for frames in connections.receive(accepted):
+                if (peer := accepted.peer) is not None:
+                    self._take(peer, frames)
+        for peer, frames in connections.receive_remote():
+            self._take(peer, frames)
         for flight in self._flights.expired(time.monotonic_ns()):
             self._expire(flight)
         for peer in list(self._post.blocked):
             self._post.rest(peer)
+        connections.watch_unwritten()
         self._audit.flush()
 
-    def _drain(self, socket: zmq.Socket[bytes], side: str) -> None:
-        for _ in range(BATCH):
-            if not readable(socket):
-                return
-            route, frames, first = receive(socket)
-            try:
-                self._on_message(side, route, frames, first)
-            except ControlClosed:
-                raise
-            except Exception:
-                # The last net: whatever a message did, the router goes on without it.
-                log.exception("a message could not be routed")
+    def _take(self, peer: Peer, frames: list[Any]) -> None:
+        try:
+            self._on_message(peer, frames)
+        except ControlClosed:
+            raise
+        except Exception:
+            # The last net: whatever a message did, the router goes on without it.
+            log.exception("a message could not be routed")
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
-    def _on_message(self, side: str, route: bytes, frames: list[Any], first: Any) -> None:
-        peer = self._peers.get((side, route))
-        if peer is None:
-            peer = self._new_peer(side, route, first)
+    def _on_message(self, peer: Peer, frames: list[Any]) -> None:
         peer.seen_s = time.monotonic()
         if len(frames) < 2:
             # The empty probe of a (re)connected DEALER: it learns who we are, and a worker is up.
-            if side == "back":
-                self._worker_up(route)
-            self._post.greet(peer, self._hello)
+            if peer.side == "back":
+                self._worker_up(peer.route)
+            self._post.send(peer, self._hello)
             return
-        if side == "back":
+        if peer.side == "back":
             header = protocol.decode_header(frames[1])
             if header.kind not in ("request", "credit", "cancel"):
                 self._on_answer(header, frames)
                 return
         try:
             size_bytes = size_of(frames)
-            head = frames[1]
-            raw = head if isinstance(head, bytes) else head.bytes
+            raw = bytes(frames[1])
             header = door.read_header(frames[0], raw, frames=len(frames), size_bytes=size_bytes, limits=self._limits)
             if header.kind == "request":
                 self._on_request(peer, header, frames[2:], size_bytes)
@@ -181,12 +168,6 @@ class Router:
         except door.Refused as refused:
             self._counts["refused"] += 1
             self._post.error(peer, refused.id, refused.error)
-
-    def _new_peer(self, side: str, route: bytes, first: Any) -> Peer:
-        uid, gid, pid = peer_of(first) if side != "tcp" else (-1, -1, 0)
-        peer = Peer(route, side, uid=uid, gid=gid, pid=pid, user=user_of(first) if side == "tcp" else "")
-        self._peers[side, route] = peer
-        return peer
 
     def _on_request(self, peer: Peer, header: Header, frames: list[Any], size_bytes: int) -> None:
         self._counts["requests"] += 1
@@ -204,8 +185,9 @@ class Router:
             return
         flight = self._flights.open(peer, header, rule, frames, size_bytes=size_bytes, now_ns=time.monotonic_ns())
         if rule.owner == "supervisor":
-            body = frames[0] if isinstance(frames[0], bytes) else frames[0].bytes
-            self._control.send(SupervisorRequest(id=flight.number, method=header.method, body=body, key=header.key))
+            self._control.send(
+                SupervisorRequest(id=flight.number, method=header.method, body=bytes(frames[0]), key=header.key)
+            )
             return
         self._bring(flight)
 
@@ -333,30 +315,31 @@ class Router:
 
     def _down(self, message: Down) -> None:
         # What the dead worker had already answered may still be on its way in: take it before deciding.
-        self._drain(self._sockets.back, "back")
+        peer = self._peers.get(("back", f"{message.name}#{message.generation}".encode()))
+        if peer is not None:
+            for frames in self._connections.drain(peer):
+                self._take(peer, frames)
         owner = self._flights.owners.get(message.name)
         if owner is None:
             return
         methods = sorted({f.header.method for f in owner.flights.values() if f.generation <= message.generation})
         self._control.send(InFlight(name=message.name, generation=message.generation, methods=methods))
         self._settle(message.name, message.generation, blame=message.blame)
-        self._forget_worker(f"{message.name}#{message.generation}".encode())
-
-    def _forget_worker(self, route: bytes) -> None:
-        peer = self._peers.pop(("back", route), None)
         if peer is not None:
             self._drop(peer)
 
     def _drop(self, peer: Peer) -> None:
         """A peer is gone: nobody waits for its answers."""
+        self._connections.forget(peer)
         self._post.forget(peer)
         for flight in list(peer.flights.values()):
             self._abandon(flight)
             self._flights.close(flight)
 
     def _gone(self, peer: Peer) -> None:
-        """A client cannot be reached any more."""
-        self._peers.pop((peer.side, peer.route), None)
+        """A client cannot be reached any more, or does not read."""
+        if peer.flights:
+            self._post.bury("peer gone", pid=peer.pid, requests=len(peer.flights))
         self._drop(peer)
 
     def _on_control(self) -> None:
@@ -382,10 +365,10 @@ class Router:
         else:
             self._finish(flight, [b"", message.body], "reply", "ok")
 
-    def _ping(self, now_s: float) -> None:
-        """Notice clients that are gone while something is in flight for them; forget those long silent."""
+    def _greet_remote(self, now_s: float) -> None:
+        """Notice clients at a distance that are gone while something is in flight; forget those long silent."""
         for peer in list(self._peers.values()):
-            if peer.side != "back" and (peer.flights or now_s - peer.seen_s > FORGET_S):
-                self._post.greet(peer, self._hello)
+            if peer.side == "tcp" and (peer.flights or now_s - peer.seen_s > FORGET_S) and not peer.outbox:
+                self._post.send(peer, self._hello)
                 if not peer.flights:
                     peer.seen_s = now_s

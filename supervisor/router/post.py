@@ -1,5 +1,5 @@
-"""Sending without waiting: to each peer what it takes, the rest in a bounded outbox, the undeliverable among the
-dead letters.
+"""Sending without waiting: to each peer what it takes, the rest in a bounded queue, the undeliverable among the dead
+letters.
 """
 
 from __future__ import annotations
@@ -7,76 +7,78 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
-
-import zmq
+from typing import TYPE_CHECKING, Any
 
 from supervisor.router.flights import Peer
-from supervisor.router.sockets import Sockets, send, size_of
+from supervisor.router.sockets import size_of
 from wharfie import errors, protocol
 from wharfie.protocol import MAGIC, Header
+
+if TYPE_CHECKING:
+    from supervisor.router.remote import Remote
 
 OUTBOX_MAX_BYTES = 64 * 1024 * 1024
 """What a peer that does not read may leave in our memory."""
 
 
 class Post:
-    """The way out.
+    """The way out. A peer has a link; or none, because it is at a distance (`remote`) or away for a moment.
 
     Args:
-        sockets: where to.
-        on_gone: told of a client that is gone, or that does not read although its outbox is full.
+        on_gone: told of a client that is gone, or that does not read although its queue is full.
         dead_letters: how many are kept.
+
+    Attributes:
+        unsent: peers for whom messages were queued; `flush` writes them.
+        blocked: peers at a distance that did not take everything.
     """
 
-    def __init__(self, sockets: Sockets, *, on_gone: Callable[[Peer], None], dead_letters: int) -> None:
-        self.by_side = {"front": sockets.front, "back": sockets.back}
+    def __init__(self, *, on_gone: Callable[[Peer], None], dead_letters: int) -> None:
+        self.remote: Remote | None = None
         self._on_gone = on_gone
+        self.unsent: set[Peer] = set()
         self.blocked: set[Peer] = set()
         self.dead: deque[dict[str, Any]] = deque(maxlen=dead_letters)
 
-    def greet(self, peer: Peer, hello: list[Any]) -> None:
-        """Send a hello; that a client has left meanwhile is no loss to note."""
-        if not peer.outbox:
-            try:
-                send(self.by_side[peer.side], peer.route, hello)
-            except zmq.Again:
-                return
-            except zmq.ZMQError:
-                if peer.side != "back":
-                    self._on_gone(peer)
-
     def send(self, peer: Peer, frames: list[Any]) -> None:
         """Send frames to a peer, in order, behind what it has not taken yet."""
-        if peer.outbox:
+        link = peer.link
+        if link is not None:
+            link.queue(frames)
+            self.unsent.add(peer)
+            if link.queued_bytes > OUTBOX_MAX_BYTES and peer.side != "back":
+                link.flush()
+                if link.queued_bytes > OUTBOX_MAX_BYTES:
+                    self._overflow(peer)
+        elif peer.side == "tcp":
+            if peer.outbox or not self._sent(peer, frames):
+                self._keep(peer, frames)
+        elif peer.side == "front":
             self._keep(peer, frames)
-            return
-        try:
-            send(self.by_side[peer.side], peer.route, frames)
-        except zmq.Again:
-            self._keep(peer, frames)
-        except zmq.ZMQError as error:
-            self._unreachable(peer, error)
+        # A dead worker's flights are settled by its Down; until then they stay where they are.
 
     def error(self, peer: Peer, id_: int, error: errors.WharfieError) -> None:
         """Answer a request that is no flight with an error."""
         self.send(peer, [MAGIC, protocol.encode(Header(id=id_, kind="error")), protocol.encode(error.to_wire())])
 
+    def flush(self) -> list[Peer]:
+        """Write what was queued. Returns the peers whose sockets did not take everything."""
+        unsent, self.unsent = self.unsent, set()
+        return [peer for peer in unsent if peer.link is not None and not peer.link.flush()]
+
     def rest(self, peer: Peer) -> None:
-        """Try again what a peer did not take."""
-        socket = self.by_side[peer.side]
-        while peer.outbox:
-            frames = peer.outbox[0]
-            try:
-                send(socket, peer.route, frames)
-            except zmq.Again:
+        """Try again what a peer did not take: one at a distance, or one that has come back."""
+        if peer.link is not None:
+            for frames in peer.outbox:
+                peer.link.queue(frames)
+            self.unsent.add(peer)
+            self.forget(peer)
+            return
+        while peer.outbox and peer in self.blocked:
+            if not self._sent(peer, peer.outbox[0]):
                 return
-            except zmq.ZMQError as error:
-                self.forget(peer)
-                self._unreachable(peer, error)
-                return
-            peer.outbox.popleft()
-            peer.outbox_bytes -= size_of(frames)
+            if peer.outbox:
+                peer.outbox_bytes -= size_of(peer.outbox.popleft())
         self.blocked.discard(peer)
 
     def forget(self, peer: Peer) -> None:
@@ -89,18 +91,28 @@ class Post:
         """Keep a note of something that reached nobody."""
         self.dead.append({"at_ns": time.time_ns(), "reason": reason, **what})
 
+    def _sent(self, peer: Peer, frames: list[Any]) -> bool:
+        """Whether nothing is left to be done about these frames: libzmq took them, or the peer is gone."""
+        from supervisor.router.remote import Gone
+
+        assert self.remote is not None
+        try:
+            return self.remote.send(peer.route, frames)
+        except Gone as gone:
+            self.forget(peer)
+            self.bury("peer gone", pid=peer.pid, error=str(gone), requests=len(peer.flights))
+            self._on_gone(peer)
+            return True
+
     def _keep(self, peer: Peer, frames: list[Any]) -> None:
         peer.outbox.append(frames)
         peer.outbox_bytes += size_of(frames)
-        self.blocked.add(peer)
-        if peer.outbox_bytes > OUTBOX_MAX_BYTES and peer.side != "back":
-            self.bury("peer does not read", pid=peer.pid, messages=len(peer.outbox), requests=len(peer.flights))
-            self.forget(peer)
-            self._on_gone(peer)
+        if peer.side == "tcp":
+            self.blocked.add(peer)
+        if peer.outbox_bytes > OUTBOX_MAX_BYTES:
+            self._overflow(peer)
 
-    def _unreachable(self, peer: Peer, error: zmq.ZMQError) -> None:
-        if peer.side == "back":
-            # A dead worker's flights are settled by its Down; until then they stay where they are.
-            return
-        self.bury("peer gone", pid=peer.pid, error=zmq.strerror(error.errno or 0), requests=len(peer.flights))
+    def _overflow(self, peer: Peer) -> None:
+        self.bury("peer does not read", pid=peer.pid, requests=len(peer.flights))
+        self.forget(peer)
         self._on_gone(peer)

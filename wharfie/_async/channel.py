@@ -1,20 +1,16 @@
-"""The asynchronous channel: one DEALER socket on an asyncio loop, without a thread.
-
-The socket's descriptor is edge-triggered, so its events are looked at again after every receive and every send.
-"""
+"""The asynchronous channel: one connection on an asyncio loop, without a thread."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import zmq
 
 from wharfie import errors
-from wharfie.dealer import configure, descriptor, readable, receive
+from wharfie.carrier import Carrier
+from wharfie.connection import connection_to
 from wharfie.session import Frames, Pending, Session, endpoint, expired, unreachable
 
 
@@ -38,10 +34,9 @@ class Channel:
         self._connect_timeout_s = connect_timeout_s
         self._curve = curve
         self._session = Session()
-        self._outbox: deque[Frames] = deque()
         self._closed = False
         self.default_snapshotter = ""
-        self._context: zmq.Context[Any] | None = None
+        self._carrier: Carrier | None = None
         self._greeted = asyncio.Event()
 
     async def connect(self) -> None:
@@ -50,15 +45,10 @@ class Channel:
         Raises:
             Unavailable: nobody greeted in time.
         """
-        if self._context is not None:
+        if self._carrier is not None:
             return
-        self._context = zmq.Context(io_threads=1)
-        self._socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
-        configure(self._socket, self._curve)
-        self._socket.connect(self._where)
-        loop = asyncio.get_running_loop()
-        loop.add_reader(descriptor(self._socket), self._on_readable)
-        loop.call_soon(self._on_readable)
+        self._carrier = Carrier(connection_to(self._where, curve=self._curve), self._on_messages)
+        self._carrier.start()
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 await self._greeted.wait()
@@ -136,14 +126,13 @@ class Channel:
 
     async def close(self) -> None:
         """Close the connection; calls under way fail with `Cancelled`. Idempotent."""
-        if self._closed or self._context is None:
+        if self._closed or self._carrier is None:
             self._closed = True
             return
         self._closed = True
-        asyncio.get_running_loop().remove_reader(descriptor(self._socket))
         for pending in self._session.all():
             _wake(pending)
-        self._context.destroy(linger=200)
+        self._carrier.stop()
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -158,7 +147,7 @@ class Channel:
         key: str = "",
         lease: str = "",
     ) -> Pending:
-        if self._closed or self._context is None:
+        if self._closed or self._carrier is None:
             raise errors.Cancelled("the client is not connected")
         now_s = asyncio.get_running_loop().time()
         pending = self._session.open(
@@ -207,38 +196,25 @@ class Channel:
         self._send(pending.frames)
         return True
 
-    def _on_readable(self) -> None:
-        socket = self._socket
-        while not self._closed and readable(socket):
-            pending, resend = self._session.receive(receive(socket))
+    def _on_messages(self, messages: list[list[Any]]) -> None:
+        assert self._carrier is not None
+        for message in messages:
+            pending, resend = self._session.receive(message)
             if pending is not None:
                 _wake(pending)
             else:
                 # A new router's greeting ends the streams that began with the one before it.
                 for ended in self._session.ended():
                     _wake(ended)
-            self._outbox.extend(resend)
+            for frames in resend:
+                self._carrier.post(frames)
         if self._session.epoch:
             self._greeted.set()
-        self._flush()
 
     def _send(self, frames: Frames) -> None:
-        self._outbox.append(frames)
-        self._flush()
-
-    def _flush(self) -> None:
-        outbox = self._outbox
-        loop = asyncio.get_running_loop()
-        while outbox and not self._closed:
-            frames = outbox[0]
-            try:
-                self._socket.send_multipart(frames, zmq.NOBLOCK, copy=len(frames) < 4)
-            except zmq.Again:
-                loop.call_later(0.002, self._flush)
-                break
-            outbox.popleft()
-        if not self._closed and readable(self._socket):
-            loop.call_soon(self._on_readable)
+        if self._carrier is not None and not self._closed:
+            self._carrier.post(frames)
+            self._carrier.flush()
 
 
 def _wake(pending: Pending) -> None:

@@ -1,6 +1,6 @@
-"""The synchronous channel: one DEALER socket, used by any number of threads.
+"""The synchronous channel: one connection, used by any number of threads.
 
-Whoever waits reads for all: a waiting thread that finds no reader becomes it, polls the socket's descriptor, hands each
+Whoever waits reads for all: a waiting thread that finds no reader becomes it, polls the connection, hands each
 answer to its pending call and, when its own has come, leaves the reading to the next. No thread of ours runs in the
 background, and a single-threaded program pays nothing for this.
 """
@@ -15,10 +15,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import zmq
 
 from wharfie import errors
-from wharfie.dealer import configure, descriptor, readable, receive
+from wharfie.connection import connection_to
 from wharfie.session import Frames, Pending, Session, endpoint, expired, unreachable
 
 POLL_MAX_S = 0.5
@@ -48,17 +47,16 @@ class Channel:
         self._session = Session()
         self._turn = threading.Condition(threading.Lock())
         self._reading = False
-        self._context = zmq.Context(io_threads=1)
-        self._socket = self._context.socket(zmq.DEALER)
+        self._connection = connection_to(where, curve=curve)
         self._closed = False
         self.default_snapshotter = ""
-        configure(self._socket, curve)
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._poll = select.poll()
         self._poll.register(self._wake_read, select.POLLIN)
+        self._polled = (-1, 0)
         try:
-            self._socket.connect(where)
-            self._poll.register(descriptor(self._socket), select.POLLIN)
+            with self._turn:
+                self._take_in()
             self._greet(connect_timeout_s)
         except BaseException:
             self.close()
@@ -159,7 +157,7 @@ class Channel:
             while self._reading:
                 self._turn.wait(0.1)
             self._turn.notify_all()
-            self._context.destroy(linger=200)
+            self._connection.close()
             os.close(self._wake_read)
             os.close(self._wake_write)
 
@@ -228,9 +226,14 @@ class Channel:
         if self._reading:
             self._turn.wait(timeout_s)
             return
-        if self._take_in():
+        connection = self._connection
+        retry_s = connection.retry_s()
+        if (connection.edge_triggered or retry_s is not None) and self._take_in():
             self._turn.notify_all()
             return
+        if retry_s is not None:
+            timeout_s = min(timeout_s, connection.retry_s() or 0.0)
+        self._watch()
         self._reading = True
         self._turn.release()
         try:
@@ -245,16 +248,27 @@ class Channel:
             self._take_in()
         self._turn.notify_all()
 
+    def _watch(self) -> None:
+        """Called with the lock: poll for what the connection waits for, on the descriptor that it has now."""
+        fd = self._connection.fileno()
+        events = select.POLLIN | (select.POLLOUT if self._connection.wants_write() else 0)
+        if (fd, events) == self._polled:
+            return
+        if self._polled[0] not in (-1, fd):
+            self._poll.unregister(self._polled[0])
+        if fd != -1:
+            self._poll.register(fd, events)
+        self._polled = (fd, events)
+
     def _take_in(self) -> int:
         """Called with the lock: hand every message that is there to its call."""
-        socket = self._socket
-        count = 0
-        while readable(socket):
-            count += 1
-            _, resend = self._session.receive(receive(socket))
+        self._connection.flush()
+        messages = self._connection.receive()
+        for message in messages:
+            _, resend = self._session.receive(message)
             for frames in resend:
                 self._send(frames)
-        return count
+        return len(messages)
 
     def _send(self, frames: Frames) -> None:
         """Called with the lock: send, waiting for a router when there is none at present (it is being restarted)."""
@@ -264,14 +278,16 @@ class Channel:
             pending = self._session.pending_of(frames)
             if pending is not None and pending.deadline_s is not None and time.monotonic() >= pending.deadline_s:
                 raise expired(pending.header.method, None)
-            self._turn.wait(0.002)
+            if self._reading:
+                self._turn.wait(0.002)
+            else:
+                self._await_news(0.002)
 
     def _try_send(self, frames: Frames) -> bool:
-        try:
-            self._socket.send_multipart(frames, zmq.NOBLOCK, copy=len(frames) < 4)
-        except zmq.Again:
+        connection = self._connection
+        if not connection.send(frames):
             return False
-        # Sending consumes the descriptor's edge: who polls it has to look again.
-        if self._reading:
+        # Who polls has to look again: for an edge that the sending has consumed, or for room to write.
+        if self._reading and (connection.edge_triggered or connection.wants_write()):
             os.write(self._wake_write, b"x")
         return True
