@@ -61,11 +61,15 @@ class LeaseHold(Message, frozen=True, kw_only=True):
 
 
 class BlobNames(Message, frozen=True, kw_only=True):
-    """Who names a digest; `size` is 0 when nobody does."""
+    """Who names a digest; `size` is 0 when nobody does.
+
+    `is_shareable`: not `here`, but a namespace that names it is labelled so that others may have it without its bytes.
+    """
 
     here: bool
     anywhere: bool
     size: int = 0
+    is_shareable: bool = False
 
 
 class SnapshotCreate(Message, frozen=True, kw_only=True):

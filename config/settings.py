@@ -233,6 +233,13 @@ class Content(Section, frozen=True, kw_only=True):
     read_chunk_bytes: Annotated[int, Key(kind.size(4 * KIB, 16 * MIB), "bytes in one item of a blob that is read")] = (
         MIB
     )
+    sharing_policy: Annotated[
+        str,
+        Key(
+            kind.choice("shared", "isolated"),
+            "how a namespace gets a blob that another one has; isolated: by sending all of its bytes",
+        ),
+    ] = "shared"
 
 
 class Snapshot(Section, frozen=True, kw_only=True):

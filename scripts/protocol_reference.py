@@ -89,6 +89,8 @@ BODIES: dict[str, Bodies] = {
     "content.delete": Bodies(content.Delete, Empty),
     "content.read": Bodies(content.Read, Empty, content.Chunk, "each item has one frame of bytes"),
     "content.write": Bodies(content.Write, content.Status, payload="the request has one frame of bytes"),
+    "content.put": Bodies(content.Put, content.Stored, payload="the request has one frame, the blob"),
+    "content.check": Bodies(content.Check, Empty, content.Checked),
     "content.commit": Bodies(content.Commit, content.Info),
     "content.abort": Bodies(content.Abort, Empty),
     "content.status": Bodies(content.GetStatus, content.Status),

@@ -29,10 +29,15 @@ GENERATED = (
     "snapshots",
     "supervisor",
     "tasks",
+    "writer",
 )
 HEADER = "# Made from wharfie/_async/{name}.py by scripts/unasync.py; change that file and run it again.\n"
 
 RULES = (
+    (
+        r"from collections\.abc import (.*)\bAsyncIterator, (.*)\bIterator, ",
+        r"from collections.abc import \1Iterator, \2",
+    ),
     (r"from collections\.abc import (.*)\bAsyncIterator\b", r"from collections.abc import \1Iterator"),
     (r"\bAsyncIterator\b", "Iterator"),
     (r"\bAsyncClient\b", "Client"),

@@ -94,8 +94,8 @@ METHODS: dict[str, Method] = {
     **_methods(
         "content",
         read="content.status content.statuses",
-        write="content.write content.commit content.abort content.delete",
-        stream="content.read",
+        write="content.write content.put content.commit content.abort content.delete",
+        stream="content.read content.check",
     ),
     **_methods("content", write="content.ingest_file", internal=True, waits=True),
     **_methods("snapshot", write="snapshots.commit snapshots.cleanup"),

@@ -40,12 +40,12 @@ KEPT_S = 60.0
 class Commits:
     """Commits and deletions, one at a time for each digest."""
 
-    def __init__(self, worker: Worker, *, store: BlobStore, ingests: Ingests, names: Names) -> None:
+    def __init__(self, worker: Worker, *, store: BlobStore, ingests: Ingests, names: Names, digests: Digests) -> None:
         self._worker = worker
         self._store = store
         self._ingests = ingests
         self._names = names
-        self._digests = Digests()
+        self._digests = digests
 
     async def commit(self, call: Call, request: content.Commit, ingest: Ingest) -> content.Info:
         """Make an ingest a blob of the namespace. The caller holds the ref's turn.
@@ -59,10 +59,11 @@ class Commits:
         finally:
             self._ingests.opened(ingest)
         async with self._digests.alone(digest):
-            there = self._store.size(digest) is not None
+            # A file of another size is no blob of this digest: it was damaged, and is replaced.
+            there = self._store.size(digest) == ingest.offset
             if ingest.is_shared and not there:
                 raise ingest.gone()
-            ingest.save(committed=digest, committed_size=ingest.offset, key=call.key)
+            ingest.save(committed=digest, committed_size=ingest.offset, placed=not there, key=call.key)
             failpoint.hit("content.commit.before-rename")
             await self._blocking(self._become, ingest, digest, there)
             failpoint.hit("content.commit.after-rename")
@@ -82,7 +83,8 @@ class Commits:
         )
         failpoint.hit("content.commit.registered")
         self._ingests.registered(done)
-        if not registered.new:
+        # A name that was there without its bytes has them again: that is what the caller wanted.
+        if not registered.new and not record.placed:
             raise already_exists(call.namespace, record.committed)
         return registered.info
 

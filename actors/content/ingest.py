@@ -10,11 +10,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from actors.content.store import Buffers
 from linux.files import copy_range
 from wharfie.errors import FailedPrecondition
 from wharfie.types.content import Status
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 _READ_BYTES = 256 * 1024
 _OPEN_DATA = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
-Buffers = Sequence[bytes | memoryview]
-
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an ingest's file `meta` says.
@@ -36,6 +34,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         shared: digest of a blob of another namespace that stands for the bytes; nothing was transferred.
         committed: digest of the blob that the bytes became or are about to become; once there is no file `data` any
             more, only the name in metadata may still be missing.
+        placed: the commit put that blob in place; it was not there before.
         key: idempotency key of the commit that wrote `committed`.
     """
 
@@ -48,6 +47,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lease: str = ""
     committed: str = ""
     committed_size: int = 0
+    placed: bool = False
     key: str = ""
 
 

@@ -76,6 +76,11 @@ class Digests:
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
+    def is_free(self, digest: str) -> bool:
+        """Nobody works on a digest, so what is done before the loop's next turn is done alone."""
+        lock = self._locks.get(digest)
+        return lock is None or not lock.locked()
+
     @contextlib.asynccontextmanager
     async def alone(self, digest: str) -> AsyncIterator[None]:
         """Nobody else commits or deletes this digest meanwhile."""

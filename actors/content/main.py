@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from actors.call import Call, handles
+from actors.content.checking import CheckService
 from actors.content.ingests import Ingests
+from actors.content.locks import Digests
 from actors.content.names import Names
+from actors.content.putting import PutService
 from actors.content.reading import ReadService
 from actors.content.service import ContentService
 from actors.content.store import BlobStore
@@ -66,8 +69,21 @@ def inits(worker: Worker, settings: Settings, paths: Paths) -> dict[str, Init]:
     def services(context: InitContext) -> list[object]:
         blobs: BlobStore = context.get_single(CONTENT)
         names = Names(worker)
-        service = ContentService(worker, store=blobs, ingests=Ingests(blobs), names=names)
+        digests = Digests()
+        service = ContentService(
+            worker,
+            store=blobs,
+            ingests=Ingests(blobs),
+            names=names,
+            digests=digests,
+            is_isolated=settings.content.sharing_policy == "isolated",
+        )
         service.heal()
-        return [service, ReadService(worker, store=blobs, names=names, chunk_bytes=settings.content.read_chunk_bytes)]
+        return [
+            service,
+            PutService(worker, store=blobs, names=names, digests=digests),
+            ReadService(worker, store=blobs, names=names, chunk_bytes=settings.content.read_chunk_bytes),
+            CheckService(worker, store=blobs, digests=digests),
+        ]
 
     return {f"{CONTENT}.content": store, f"{SERVICE}.content-service": services}

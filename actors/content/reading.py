@@ -34,16 +34,20 @@ class ReadService:
         Raises:
             NotFound: the namespace does not name it.
             OutOfRange: the offset is beyond its end.
+            DataLoss: its bytes are not there, or are not as many as they were.
         """
         digest = check_digest(request.digest)
         offset = check_count(request.offset, field="offset")
         wanted = check_count(request.size, field="size")
-        fd = self._open(call, digest)
+        fd = await self._open(call, digest)
         try:
             # Asked with the blob open: what is named now stays readable whatever happens next.
-            if not (await self._names.of(digest, namespace=call.namespace)).here:
+            names = await self._names.of(digest, namespace=call.namespace)
+            if not names.here:
                 raise _not_found(call, digest)
             size = os.fstat(fd).st_size
+            if size != names.size:
+                raise _lost(digest, f"has {size} bytes, not {names.size}")
             if offset > size:
                 raise OutOfRange(
                     f"blob '{digest}' has {size} bytes, cannot be read from {offset}",
@@ -53,18 +57,27 @@ class ReadService:
             while offset < end:
                 data = await self._worker.blocking(os.pread, fd, min(self._chunk_bytes, end - offset), offset)
                 if not data:
-                    raise DataLoss(f"blob '{digest}' ends at byte {offset}, it had {size}")
+                    raise _lost(digest, f"ends at byte {offset}, it had {size}")
                 yield Reply(content.Chunk(offset=offset), [data])
                 offset += len(data)
         finally:
             os.close(fd)
 
-    def _open(self, call: Call, digest: str) -> int:
+    async def _open(self, call: Call, digest: str) -> int:
         try:
             return self._store.open(digest)
         except FileNotFoundError:
+            if (await self._names.of(digest, namespace=call.namespace)).here:
+                raise _lost(digest, "has no bytes") from None
             raise _not_found(call, digest) from None
 
 
 def _not_found(call: Call, digest: str) -> NotFound:
     return NotFound(f"blob '{digest}' not found in namespace '{call.namespace}'", details={"digest": digest})
+
+
+def _lost(digest: str, what: str) -> DataLoss:
+    return DataLoss(
+        f"blob '{digest}' is damaged, it {what}; store it again, or see 'wharfie content check --repair'",
+        details={"digest": digest},
+    )

@@ -18,7 +18,7 @@ from actors.content import writing
 from actors.content.committing import KEPT_S, Commits, already_exists
 from actors.content.ingest import Ingest
 from actors.content.ingests import Ingests
-from actors.content.locks import Slots
+from actors.content.locks import Digests, Slots
 from actors.content.names import Names
 from actors.content.store import BlobStore, remove_directory, remove_files
 from actors.worker import Worker
@@ -33,15 +33,30 @@ T = TypeVar("T")
 
 
 class ContentService:
-    """Handlers of the content worker, but for `content.read`."""
+    """Handlers of the content worker for ingests, and what deletes.
 
-    def __init__(self, worker: Worker, *, store: BlobStore, ingests: Ingests, names: Names) -> None:
+    Args:
+        is_isolated: a namespace gets a blob of another one only by sending its bytes, unless one that has it is
+            labelled as shareable.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        *,
+        store: BlobStore,
+        ingests: Ingests,
+        names: Names,
+        digests: Digests,
+        is_isolated: bool,
+    ) -> None:
         self._worker = worker
         self._store = store
         self._ingests = ingests
         self._names = names
         self._slots = Slots()
-        self._commits = Commits(worker, store=store, ingests=ingests, names=names)
+        self._is_isolated = is_isolated
+        self._commits = Commits(worker, store=store, ingests=ingests, names=names, digests=digests)
         self._working: set[asyncio.Task[Any]] = set()
         self._tidying: asyncio.TimerHandle | None = None
 
@@ -182,12 +197,16 @@ class ContentService:
         shared = ""
         # What is not on disk nobody names, so metadata is asked only about what is.
         if expected and (size := self._store.size(expected)) is not None:
-            if (await self._names.claim(call, expected)).here:
+            names = await self._names.claim(call, expected)
+            is_whole = not names.anywhere or names.size == size
+            if names.here and is_whole:
                 if ingest is not None:
                     await self._worker.blocking(remove_directory, self._ingests.drop(ingest))
                 raise already_exists(call.namespace, expected)
+            may_share = is_whole and not names.here and (names.is_shareable or not self._is_isolated)
             # Who sends bytes with the first call has not asked whether they are needed.
-            shared = expected if request.total in (0, size) and not call.payload else ""
+            if may_share and request.total in (0, size) and not call.payload:
+                shared = expected
         if ingest is None:
             await self._names.hold_ingest(call, request.ref)
             ingest = self._ingests.create(

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from collections.abc import Sequence
 
 from wharfie.errors import FailedPrecondition, InvalidArgument
 
@@ -23,6 +24,8 @@ _BUFFER_BYTES = 256 * 1024
 """Copied and hashed at a time: fits the second-level cache, so the hash reads what the copy has just brought in."""
 
 _TEMPORARY = "tmp-"
+
+Buffers = Sequence[bytes | memoryview]
 
 
 def blob_path(blobs: str, digest: str) -> str:
@@ -77,9 +80,12 @@ class BlobStore:
         return f"{self.ingest_root}/{_TEMPORARY}{os.getpid()}-{self._serial}"
 
     def adopt(self, path: str, digest: str) -> None:
-        """Make a complete, synced, verified file the blob of its digest. Atomic; replaces an equal one."""
-        target = self.path(digest)
+        """Make a complete, synced, verified file the blob of its digest. Atomic; replaces an equal or damaged one."""
         os.chmod(path, 0o444)
+        self._rename(path, digest)
+
+    def _rename(self, path: str, digest: str) -> None:
+        target = self.path(digest)
         os.rename(path, target)
         fd = os.open(os.path.dirname(target), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -87,10 +93,42 @@ class BlobStore:
         finally:
             os.close(fd)
 
+    def place(self, buffers: Buffers, digest: str) -> None:
+        """Make bytes, whose digest the caller has verified, a blob: synced, then in place. Atomic.
+
+        Raises:
+            OSError: the disk is full or broken; nothing is left of it.
+        """
+        temporary = self.temporary()
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+        try:
+            try:
+                for buffer in buffers:
+                    write_all(fd, memoryview(buffer))
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            self._rename(temporary, digest)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+
     def unlink(self, digest: str) -> None:
         """Delete a blob's file. Idempotent; who reads it goes on reading."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path(digest))
+
+    def unlink_file(self, digest: str, file: os.stat_result) -> bool:
+        """Delete a blob's file if it is still this one: what was put in its place meanwhile stays. Returns whether."""
+        try:
+            found = os.stat(self.path(digest), follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        if not os.path.samestat(found, file):
+            return False
+        self.unlink(digest)
+        return True
 
     def copy_in(self, path: str, *, offset: int, length: int, digest: str) -> str:
         """Copy a piece of a local file to a temporary file, hashing it in the same pass, and sync it.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from actors.content.admission import Step, decide
-from actors.content.ingest import Buffers, Ingest
+from actors.content.ingest import Ingest
+from actors.content.store import Buffers
 from wharfie.errors import OutOfRange
 
 INLINE_BYTES = 256 * 1024

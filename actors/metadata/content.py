@@ -24,6 +24,10 @@ from wharfie.identifiers import check_count, check_digest, check_labels, check_n
 from wharfie.types import content
 from wharfie.types.base import Empty, Labels
 from wharfie.types.content import Info
+from wharfie.types.namespaces import Namespace
+
+SHAREABLE_LABEL = "containerd.io/namespace.shareable"
+"""With the value `true`: what the namespace has others may have without its bytes, also where they are isolated."""
 
 FIELDS = masks.Fields("a blob", frozenset({"labels"}), frozenset({"labels"}), (masks.Path("labels"),))
 
@@ -145,8 +149,15 @@ class ContentService:
 
     def _names(self, namespace: str, digest: str) -> BlobNames:
         rows = self.store.read("SELECT namespace, size FROM blobs WHERE digest = ?", (digest,)).fetchall()
-        here = any(name == namespace for name, _ in rows)
-        return BlobNames(here=here, anywhere=bool(rows), size=rows[0][1] if rows else 0)
+        for name, size in rows:
+            if name == namespace:
+                return BlobNames(here=True, anywhere=True, size=size)
+        is_shareable = any(self._is_shareable(name) for name, _ in rows)
+        return BlobNames(here=False, anywhere=bool(rows), size=rows[0][1] if rows else 0, is_shareable=is_shareable)
+
+    def _is_shareable(self, namespace: str) -> bool:
+        row = self.store.read("SELECT record FROM namespaces WHERE name = ?", (namespace,)).fetchone()
+        return row is not None and records.decode(row[0], Namespace).labels.get(SHAREABLE_LABEL) == "true"
 
     def _find(self, namespace: str, digest: str) -> tuple[int, bytes] | None:
         row = self.store.read(

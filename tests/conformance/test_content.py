@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.conformance import content, content_sharing
+from tests.conformance import content, content_sharing, content_writer
 from wharfie import Client
 
 
@@ -14,7 +14,7 @@ def name_of(case: object) -> str:
     return getattr(case, "__name__", str(case))
 
 
-@pytest.mark.parametrize("case", content.SUITE, ids=name_of)
+@pytest.mark.parametrize("case", [*content.SUITE, *content_writer.WRITING], ids=name_of)
 def test_content(case: Callable[[Client], None], connect: Callable[[], Client]) -> None:
     case(connect())
 

@@ -9,6 +9,7 @@ import msgspec
 
 from wharfie import errors, protocol
 from wharfie._async.channel import Channel
+from wharfie.session import Pending
 from wharfie.types.base import Empty
 
 T = TypeVar("T")
@@ -52,6 +53,26 @@ class Caller:
             lease=self.lease,
         )
         return decoded(body, reply, method)
+
+    async def begin(self, method: str, request: msgspec.Struct, *, payload: Sequence[Any] = ()) -> Pending:
+        """Ask without waiting; `finish` waits, `drop` takes it back. For calls that are sent one behind the other."""
+        return await self.channel.begin(
+            method,
+            request,
+            namespace=self.namespace,
+            timeout_s=self.timeout_s,
+            payload=payload,
+            lease=self.lease,
+        )
+
+    async def finish(self, pending: Pending, reply: type[T]) -> T:
+        """The answer to what was begun."""
+        body, _ = await self.channel.finish(pending)
+        return decoded(body, reply, pending.header.method)
+
+    async def drop(self, pending: Pending) -> None:
+        """Take back what was begun. Idempotent."""
+        await self.channel.close_stream(pending)
 
     async def tell(
         self,

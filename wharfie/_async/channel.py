@@ -75,6 +75,26 @@ class Channel:
         pending = self._open(
             method, request, namespace=namespace, timeout_s=timeout_s, payload=payload, key=key, lease=lease
         )
+        return await self.finish(pending)
+
+    async def begin(
+        self,
+        method: str,
+        request: msgspec.Struct,
+        *,
+        namespace: str = "",
+        timeout_s: float | None = None,
+        payload: Sequence[Any] = (),
+        key: str = "",
+        lease: str = "",
+    ) -> Pending:
+        """Ask without waiting for the answer: take it with `finish`, or take the call back with `close_stream`."""
+        return self._open(
+            method, request, namespace=namespace, timeout_s=timeout_s, payload=payload, key=key, lease=lease
+        )
+
+    async def finish(self, pending: Pending) -> tuple[bytes, list[Any]]:
+        """Wait for the answer to what was begun; see `call`."""
         try:
             while True:
                 await self._wait(pending)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import IO
 
 import msgspec
 
 from wharfie import errors
 from wharfie._async.base import UNSET, Service
+from wharfie._async.writer import CHUNK_BYTES, Writer
 from wharfie.types import content as t
-
-CHUNK_BYTES = 1024 * 1024
-"""Bytes in one `content.write`."""
 
 
 class Content(Service):
@@ -103,41 +103,154 @@ class Content(Service):
         """Drop an ingest and its bytes."""
         await self._caller.tell("content.abort", t.Abort(ref=ref), timeout_s=timeout_s)
 
-    async def ingest(
-        self, source: bytes | IO[bytes], *, expected: str = "", labels: Mapping[str, str] | None = None
-    ) -> t.Info:
-        """A blob from bytes or a binary stream, in one call. One that is there already is no error."""
-        if isinstance(source, bytes):
-            import hashlib
+    async def truncate(self, ref: str, *, timeout_s: float | None = UNSET) -> t.Status:
+        """Empty an ingest, which is made when new."""
+        return await self.write(ref, b"", timeout_s=timeout_s)
 
-            expected = expected or f"sha256:{hashlib.sha256(source).hexdigest()}"
-        ref = f"upload-{expected or os.urandom(12).hex()}"
+    async def writer(self, ref: str, *, total: int = 0, expected: str = "") -> Writer:
+        """Open an ingest for writing, a new one or one that was left; it goes on at `writer.offset`.
+
+        Raises:
+            AlreadyExists: the namespace has the expected blob.
+        """
+        request = t.Write(ref=ref, total=total, expected=expected)
+        status = await self._caller.call("content.write", request, t.Status)
+        return Writer(self._caller, ref, offset=status.offset, total=total, expected=expected)
+
+    async def put(
+        self,
+        data: bytes | memoryview,
+        *,
+        expected: str = "",
+        labels: Mapping[str, str] | None = None,
+        timeout_s: float | None = UNSET,
+    ) -> t.Stored:
+        """Store a small blob in one call; one that is there already is no error."""
+        request = t.Put(expected=expected, labels=dict(labels or {}))
+        return await self._caller.call("content.put", request, t.Stored, payload=[data], timeout_s=timeout_s)
+
+    async def ingest(
+        self,
+        source: bytes | memoryview | IO[bytes],
+        *,
+        ref: str = "",
+        expected: str = "",
+        labels: Mapping[str, str] | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> t.Info:
+        """A blob from bytes or a binary stream, in one call. One that is there already is no error.
+
+        Args:
+            source: read to its end, in large pieces.
+            ref: names the ingest, which is kept when this fails; with `expected`, an ingest that was left is gone on
+                with, and as many bytes of the source are skipped. Without a ref nothing is kept.
+            expected: the digest that the bytes must have.
+            labels: of the blob; merged into those that one has that is there already.
+            on_progress: told how many bytes have been sent.
+        """
+        pieces = _pieces(source)
+        first = next(pieces, b"")
+        second = next(pieces, b"") if len(first) == CHUNK_BYTES else b""
+        if not second and not ref:
+            info = (await self.put(first, expected=expected, labels=labels)).info
+            if on_progress is not None:
+                on_progress(len(first))
+            return info
+        total = len(source) if isinstance(source, (bytes, memoryview)) else 0
         try:
-            offset = await self._send(ref, source, expected=expected)
-            return await self.commit(ref, size=offset, expected=expected, labels=labels)
+            writer = await self._open(ref, total=total, expected=expected)
+        except errors.AlreadyExists:
+            return await self._labelled(expected, labels)
+        try:
+            async with writer:
+                await _fill(writer, chain((first, second), pieces), on_progress)
+                return await writer.commit(labels=labels)
         except errors.AlreadyExists as error:
-            return await self.info(str(error.details.get("digest") or expected))
+            return await self._labelled(str(error.details.get("digest") or expected), labels)
+        except BaseException:
+            if not ref:
+                with contextlib.suppress(errors.WharfieError):
+                    await self.abort(writer.ref)
+            raise
 
     async def upload(self, source: IO[bytes]) -> str:
         """An ingest from a binary stream, not committed; returns its ref."""
-        ref = f"upload-{os.urandom(12).hex()}"
-        await self._send(ref, source, expected="")
-        return ref
+        writer = await self._open("", total=0, expected="")
+        async with writer:
+            await _fill(writer, _pieces(source), None)
+            await writer.flush()
+        return writer.ref
 
-    async def _send(self, ref: str, source: bytes | IO[bytes], *, expected: str) -> int:
-        offset = 0
-        total = len(source) if isinstance(source, bytes) else 0
-        while True:
-            if isinstance(source, bytes):
-                data: bytes | memoryview = memoryview(source)[offset : offset + CHUNK_BYTES]
-            else:
-                data = source.read(CHUNK_BYTES)
-            if not data and offset:
-                return offset
-            await self.write(ref, data, offset=offset, total=total, expected=expected)
-            offset += len(data)
-            if not data:
-                return offset
+    async def check(
+        self, *, image: str = "", remove_damaged: bool = False, timeout_s: float | None = None
+    ) -> AsyncIterator[t.Checked]:
+        """Have the bytes of blobs read and compared with their digests: all of the namespace, or those of an image.
+
+        Goes on where it was when a worker dies.
+
+        Args:
+            image: a name.
+            remove_damaged: delete damaged bytes; the names stay, and writing such a blob again replaces the bytes.
+            timeout_s: for all of it.
+        """
+        request = t.Check(image=image, remove_damaged=remove_damaged)
+        async for item, _ in self._caller.stream(
+            "content.check", request, t.Checked, resume=_after, timeout_s=self._caller.limit(timeout_s)
+        ):
+            yield item
+
+    async def _open(self, ref: str, *, total: int, expected: str) -> Writer:
+        if ref and expected:
+            return await self.writer(ref, total=total, expected=expected)
+        # Nobody else has this ref: nothing needs to be asked.
+        fresh = Writer(self._caller, ref or f"upload-{os.urandom(12).hex()}", total=total, expected=expected)
+        if ref:
+            await fresh.truncate()
+        return fresh
+
+    async def _labelled(self, digest: str, labels: Mapping[str, str] | None) -> t.Info:
+        """A blob that was there already, with these labels as well."""
+        if not labels:
+            return await self.info(digest)
+        return await self.update(digest, labels, mask=[f"labels.{key}" for key in labels])
+
+
+def _pieces(source: bytes | memoryview | IO[bytes]) -> Iterator[bytes | memoryview]:
+    """All of a source in pieces of `CHUNK_BYTES`, the last one maybe smaller."""
+    if isinstance(source, (bytes, memoryview)):
+        view = memoryview(source)
+        yield from (view[at : at + CHUNK_BYTES] for at in range(0, len(view), CHUNK_BYTES))
+        return
+    while True:
+        data = source.read(CHUNK_BYTES)
+        while data and len(data) < CHUNK_BYTES and (more := source.read(CHUNK_BYTES - len(data))):
+            data += more
+        if not data:
+            return
+        yield data
+
+
+async def _fill(
+    writer: Writer, pieces: Iterable[bytes | memoryview], on_progress: Callable[[int], None] | None
+) -> None:
+    """Write what comes after the writer's offset."""
+    skip = writer.offset
+    for piece in pieces:
+        fresh = piece[skip:]
+        skip -= len(piece) - len(fresh)
+        await writer.write(fresh)
+        if on_progress is not None:
+            on_progress(writer.offset)
+    if skip:
+        raise errors.OutOfRange(
+            f"ref '{writer.ref}' has {writer.offset} bytes, {skip} more than the source; abort it or truncate it",
+            details={"offset": writer.offset},
+        )
+
+
+def _after(request: t.Check, item: t.Checked, _length: int) -> t.Check:
+    """The request for what follows an item."""
+    return msgspec.structs.replace(request, after=item.digest)
 
 
 def _behind(request: t.Read, chunk: t.Chunk, length: int) -> t.Read:

@@ -93,8 +93,28 @@ class Channel:
         pending = self._open(
             method, request, namespace=namespace, timeout_s=timeout_s, payload=payload, key=key, lease=lease
         )
+        return self.finish(pending)
+
+    def begin(
+        self,
+        method: str,
+        request: msgspec.Struct,
+        *,
+        namespace: str = "",
+        timeout_s: float | None = None,
+        payload: Sequence[Any] = (),
+        key: str = "",
+        lease: str = "",
+    ) -> Pending:
+        """Ask without waiting for the answer: take it with `finish`, or take the call back with `close_stream`."""
+        return self._open(
+            method, request, namespace=namespace, timeout_s=timeout_s, payload=payload, key=key, lease=lease
+        )
+
+    def finish(self, pending: Pending) -> tuple[bytes, list[Any]]:
+        """Wait for the answer to what was begun; see `call`."""
         try:
-            self._wait_done(pending, timeout_s)
+            self._wait_done(pending)
         except BaseException:
             self._take_back(pending)
             raise
@@ -194,7 +214,7 @@ class Channel:
             if not self._closed:
                 self._try_send(frames)
 
-    def _wait_done(self, pending: Pending, timeout_s: float | None) -> None:
+    def _wait_done(self, pending: Pending) -> None:
         with self._turn:
             while True:
                 while not pending.done:
@@ -203,7 +223,7 @@ class Channel:
                         # The router answers an expired request itself; this is for when there is no router.
                         left_s = min(left_s, pending.deadline_s + 1.0 - time.monotonic())
                         if left_s <= 0:
-                            raise expired(pending.header.method, timeout_s)
+                            raise expired(pending.header.method, pending.header.deadline_ms / 1000)
                     self._await_news(left_s)
                 if pending.error is None or not self._again(pending):
                     self._session.close(pending)

@@ -6,6 +6,8 @@ that is already there is refused (`out_of_range`) unless it is the same call aga
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from wharfie.types.base import Labels, Message
 
 
@@ -99,6 +101,69 @@ class Commit(Message, frozen=True, kw_only=True):
     size: int = 0
     expected: str = ""
     labels: Labels = {}
+
+
+class Put(Message, frozen=True, kw_only=True):
+    """`content.put`: the payload frame is a whole blob. One that is there already is no error, its labels are merged.
+
+    `failed_precondition` when the bytes have another digest than `expected`; without it they are hashed as sha256.
+    """
+
+    expected: str = ""
+    labels: Labels = {}
+
+
+class Stored(Message, frozen=True, kw_only=True):
+    """Reply of `content.put`; `new`: the namespace did not know the blob before."""
+
+    new: bool
+    info: Info
+
+
+class Check(Message, frozen=True, kw_only=True):
+    """`content.check`, a stream: blobs are read and hashed; an item for each, by digest.
+
+    Attributes:
+        image: only what this image refers to and the namespace has, as deep as it goes; empty: all of the namespace.
+        remove_damaged: delete the bytes of a damaged blob and keep its name, so that writing it again replaces them.
+        after: only blobs whose digest comes after this one: where an interrupted check goes on.
+    """
+
+    image: str = ""
+    remove_damaged: bool = False
+    after: str = ""
+
+
+class State(StrEnum):
+    """What a check found."""
+
+    OK = "ok"
+    DAMAGED = "damaged"
+    """The bytes have another digest."""
+    WRONG_SIZE = "wrong_size"
+    MISSING = "missing"
+    """A name without bytes, or a part of the image that the namespace does not name."""
+    UNREADABLE = "unreadable"
+    """The disk failed."""
+
+
+class Checked(Message, frozen=True, kw_only=True):
+    """An item of `content.check`.
+
+    Attributes:
+        size: that the namespace knows, or that the image says.
+        found: bytes that are there; -1 without any.
+        removed: the damaged bytes were deleted.
+        done, total: bytes checked so far in this stream, and in all of it.
+    """
+
+    digest: str
+    state: State
+    size: int
+    found: int = -1
+    removed: bool = False
+    done: int = 0
+    total: int = 0
 
 
 class GetStatus(Message, frozen=True, kw_only=True):

@@ -51,6 +51,10 @@ def go_through_everything(daemon: Storage, one: Client, two: Client, seed: str) 
     assert one.content.commit("small").size == len(small)
     two.content.write("small", small)
     assert two.content.commit("small").size == len(small)
+    # In one call, new and known.
+    assert one.content.put(small + b"!", labels={"a": "b"}).new
+    assert not one.content.put(small + b"!", expected=digest_of(small + b"!")).new
+    one.content.delete(digest_of(small + b"!"))
     # From a local file.
     source = Path(daemon.directory, "source")
     source.write_bytes(b"before" + seed.encode() * 1000 + b"after")

@@ -14,6 +14,7 @@ from actors.call import Call
 from actors.content.committing import Commits
 from actors.content.ingest import Ingest
 from actors.content.ingests import Ingests
+from actors.content.locks import Digests
 from actors.content.names import Names
 from actors.content.store import BlobStore
 from actors.worker import Worker
@@ -51,7 +52,7 @@ class Rig:
         self.store = BlobStore(f"{self.root}/content")
         self.ingests = Ingests(self.store)
         worker = InProcess(self.services)
-        self.commits = Commits(worker, store=self.store, ingests=self.ingests, names=Names(worker))
+        self.commits = Commits(worker, store=self.store, ingests=self.ingests, names=Names(worker), digests=Digests())
 
     def write(self, data: bytes, *, ref: str = "ref", namespace: str = "ns") -> Ingest:
         ingest = self.ingests.create(namespace, ref, total=0, expected="")

@@ -1,0 +1,125 @@
+# Made from wharfie/_async/writer.py by scripts/unasync.py; change that file and run it again.
+"""Filling an ingest with several writes on their way at once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from wharfie import errors
+from wharfie._sync.base import Caller
+from wharfie.types import content as t
+
+CHUNK_BYTES = 1024 * 1024
+"""Bytes in one `content.write`."""
+
+WINDOW_BYTES = 4 * CHUNK_BYTES
+"""Bytes that may be on their way: the daemon stores one piece while the next ones come."""
+
+
+class _Sent(NamedTuple):
+    request: t.Write
+    data: bytes | memoryview
+    pending: Any
+
+
+class Writer:
+    """Grows one ingest at its end. Made by `client.content.writer`; from one task or thread at a time.
+
+    The ingest outlives it: one that was not committed can be gone on with later, from `offset`.
+
+    Attributes:
+        offset: where the next byte goes; what was written before may still be on its way.
+    """
+
+    def __init__(self, caller: Caller, ref: str, *, offset: int = 0, total: int = 0, expected: str = "") -> None:
+        self.ref = ref
+        self.offset = offset
+        self._caller = caller
+        self._total = total
+        self._expected = expected
+        self._sent: deque[_Sent] = deque()
+        self._on_way_bytes = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append bytes, which may not change before `flush`; returns when there is room for more on the way.
+
+        Raises:
+            AlreadyExists: the namespace has the expected blob.
+            WharfieError: of this or of an earlier write.
+        """
+        view = memoryview(data)
+        while view:
+            piece = view[:CHUNK_BYTES]
+            view = view[len(piece) :]
+            request = t.Write(ref=self.ref, offset=self.offset, total=self._total, expected=self._expected)
+            self._send(request, piece)
+            self.offset += len(piece)
+            self._on_way_bytes += len(piece)
+            while self._on_way_bytes >= WINDOW_BYTES:
+                self._confirm()
+
+    def truncate(self) -> None:
+        """Begin anew with no bytes, also when there are none yet, and when a write has failed."""
+        while self._sent:
+            # Whatever became of them: nothing of them shall stay.
+            with contextlib.suppress(errors.WharfieError):
+                self._caller.finish(self._sent.popleft().pending, t.Status)
+        self._on_way_bytes = 0
+        self.offset = 0
+        self._send(t.Write(ref=self.ref, total=self._total, expected=self._expected), b"")
+        self.flush()
+
+    def flush(self) -> None:
+        """Wait until everything written has been taken in."""
+        while self._sent:
+            self._confirm()
+
+    def commit(self, *, size: int = 0, expected: str = "", labels: Mapping[str, str] | None = None) -> t.Info:
+        """Make the ingest a blob; what it has to be is by default what `client.content.writer` was told.
+
+        Raises:
+            FailedPrecondition: size or digest differ; the ingest stays.
+            AlreadyExists: the namespace had the blob; the ingest is dropped.
+        """
+        self.flush()
+        request = t.Commit(
+            ref=self.ref, size=size or self.offset, expected=expected or self._expected, labels=dict(labels or {})
+        )
+        return self._caller.call("content.commit", request, t.Info, timeout_s=None)
+
+    def close(self) -> None:
+        """Forget what is on its way; the ingest stays. Idempotent."""
+        while self._sent:
+            self._caller.drop(self._sent.popleft().pending)
+        self._on_way_bytes = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _send(self, request: t.Write, data: bytes | memoryview) -> None:
+        pending = self._caller.begin("content.write", request, payload=[data])
+        self._sent.append(_Sent(request, data, pending))
+
+    def _confirm(self) -> None:
+        """Wait for the oldest write."""
+        request, data, pending = self._sent.popleft()
+        self._on_way_bytes -= len(data)
+        while True:
+            try:
+                self._caller.finish(pending, t.Status)
+            except errors.OutOfRange as error:
+                if error.details.get("offset") != request.offset or not request.offset:
+                    raise
+                # It overtook a write that had to be sent twice; all before it have arrived now.
+                pending = self._caller.begin("content.write", request, payload=[data])
+            else:
+                return
