@@ -12,11 +12,11 @@ import tempfile
 import time
 
 import wharfie
-from bench import crash, images, lives, memory, snapshots, wire
+from bench import crash, images, lives, memory, records, snapshots, wire
 from bench.daemons import ROOT, Containerd, Wharfied, version_of
 from bench.figure import HEAD, Figure
 
-GROUPS = ("start", "wire", "lives", "cli", "snapshots", "images", "memory", "crash")
+GROUPS = ("start", "wire", "lives", "cli", "snapshots", "records", "images", "memory", "crash")
 
 
 def main() -> int:
@@ -65,6 +65,8 @@ def main() -> int:
                 figures += memory.at_fifty(ours, theirs, parent)
             if "snapshots" in options.only:
                 figures += snapshots.measure(ours, theirs)
+            if "records" in options.only:
+                figures += records.measure(ours, theirs)
             if "images" in options.only:
                 figures += images.measure(ours, theirs, directory)
             if "crash" in options.only:

@@ -54,7 +54,7 @@ class Api:
         import grpc
 
         sys.path.insert(0, STUBS)
-        self._channel = grpc.insecure_channel(f"unix://{address}")
+        self._channel = grpc.insecure_channel(f"unix://{address}", options=[("grpc.max_receive_message_length", -1)])
         self._metadata = (("containerd-namespace", namespace),)
         modules: dict[str, Any] = {}
         for name in SERVED:

@@ -7,6 +7,7 @@ no socket.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -20,6 +21,8 @@ MAGIC = b"W1"
 
 COPY_THRESHOLD_BYTES = 65536
 """Frames above this travel without being copied; below it a copy is cheaper than the bookkeeping."""
+
+LARGE_BODY_BYTES = 256 * 1024
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
@@ -120,6 +123,22 @@ def decoder(kind: type[T]) -> msgspec.msgpack.Decoder[T]:
     if found is None:
         found = _decoders[kind] = msgspec.msgpack.Decoder(kind)
     return found
+
+
+def decode(data: bytes | memoryview, kind: type[T]) -> T:
+    """A body as its type.
+
+    Raises:
+        msgspec.MsgspecError: it does not fit.
+    """
+    if len(data) < LARGE_BODY_BYTES or not gc.isenabled():
+        return decoder(kind).decode(data)
+    # Thousands of new objects and no garbage among them: collecting meanwhile takes as long as decoding.
+    gc.disable()
+    try:
+        return decoder(kind).decode(data)
+    finally:
+        gc.enable()
 
 
 def decode_body(data: bytes | memoryview, kind: type[T], *, method: str) -> T:

@@ -142,7 +142,7 @@ class Caller:
 def decoded(body: bytes, kind: type[T], method: str) -> T:
     """An answer's body as its type; an answer that does not fit is a bug of one of the two sides."""
     try:
-        return protocol.decoder(kind).decode(body)
+        return protocol.decode(body, kind)
     except msgspec.MsgspecError as error:
         raise errors.Internal(f"the answer to '{method}' does not fit {kind.__name__}: {error}") from None
 

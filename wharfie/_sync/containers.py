@@ -21,6 +21,8 @@ from wharfie.oci.image_config import ImageConfig
 from wharfie.options import RunOptions, spec_options
 from wharfie.types import containers as t
 from wharfie.types import tasks as task_types
+from wharfie.types.diff import Change
+from wharfie.types.transfer import Committed
 
 
 class Completed(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +55,8 @@ def chain_id(diff_ids: Sequence[str]) -> str:
 
 class Container:
     """A container: its record, and its task."""
+
+    __slots__ = ("_caller", "record")
 
     def __init__(self, caller: Caller, record: t.Container) -> None:
         self._caller = caller
@@ -148,6 +152,43 @@ class Container:
         if user and number is None:
             process["user"] = {"uid": 0, "gid": 0, "username": user}
         return process
+
+    def commit(
+        self,
+        name: str,
+        *,
+        author: str = "",
+        message: str = "",
+        changes: Sequence[str] = (),
+        compression: str = "gzip",
+        source_date_epoch: int | None = None,
+        timeout_s: float | None = None,
+    ) -> Committed:
+        """An image of what it has changed, on top of its own image; see `client.images.commit`."""
+        return Images(self._caller).commit(
+            self.id,
+            name,
+            author=author,
+            message=message,
+            changes=changes,
+            compression=compression,
+            source_date_epoch=source_date_epoch,
+            timeout_s=timeout_s,
+        )
+
+    def diff(self, *, timeout_s: float | None = None) -> list[Change]:
+        """What it has changed, by path.
+
+        Raises:
+            FailedPrecondition: it has no snapshot.
+        """
+        from wharfie._sync.diff import Diff
+
+        if not self.record.snapshot_key:
+            raise errors.FailedPrecondition(f"container '{self.id}' has no snapshot, so it has changed nothing")
+        return Diff(self._caller).changes(
+            self.record.snapshot_key, snapshotter=self.record.snapshotter, timeout_s=timeout_s
+        )
 
     def refresh(self, *, timeout_s: float | None = UNSET) -> Container:
         """The record as it is now; also kept."""
