@@ -42,8 +42,6 @@ class Kind(StrEnum):
     ITEM = "item"
     END = "end"
     ERROR = "error"
-    PASS = "pass"  # noqa: S105
-    """From a worker to the router only: another worker goes on with the request."""
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
