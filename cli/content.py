@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import complete
+from cli.blobcheck import check
 from cli.duration import ago
-from cli.each import do
+from cli.each import do, each
 from cli.group import Noun, command, option
+from cli.ingest import edit, ingest
 from cli.labels import label_mask, parse_labels
-from cli.output import labels_text, plain, print_json, print_lines, print_table
+from cli.meter import Meter
+from cli.output import fields, json_text, labels_text, plain, print_json, print_lines, print_table, short_id
 from cli.settings import Settings, pass_settings
 from cli.size import spoken
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wharfie._sync.client import Client
-    from wharfie.types.content import Info
+    from wharfie.types.content import Info, Status
 
 digests_argument = click.argument(
     "digests", nargs=-1, required=True, metavar="DIGEST...", shell_complete=complete.blobs
@@ -79,62 +82,77 @@ def inspect(settings: Settings, /, digests: tuple[str, ...]) -> None:
     "get",
     examples="""
     wharfie content get sha256:… > blob
+    wharfie content get -o blob sha256:…
     """,
 )
 @option("--offset", default=0, type=click.IntRange(min=0), metavar="BYTES", help="Begin here.")
 @option("--size", default=0, type=click.IntRange(min=0), metavar="BYTES", help="So many.  [default: to the end]")
+@option("-o", "--output", default="-", type=click.Path(allow_dash=True), metavar="FILE", help="[default: stdout]")
 @digests_argument
 @pass_settings
-def get(settings: Settings, /, digests: tuple[str, ...], *, offset: int, size: int) -> None:
-    """Write blobs to standard output, as they are."""
+def get(settings: Settings, /, digests: tuple[str, ...], *, offset: int, size: int, output: str) -> None:
+    """Write blobs to standard output or into a file, as they are, one behind the other."""
     client = settings.client()
-    for digest in digests:
-        for piece in client.content.stream(digest, offset=offset, size=size, timeout_s=settings.wait_s):
-            sys.stdout.buffer.write(piece)
-    sys.stdout.buffer.flush()
+    out = sys.stdout.buffer if output == "-" else open(output, "wb")  # noqa: SIM115 - closed below
+    try:
+        for digest in digests:
+            # Bytes on a terminal and a line that tells of them would write over one another.
+            with Meter(short_id(digest), is_shown=False if out.isatty() else None) as meter:
+                done = 0
+                for piece in client.content.stream(digest, offset=offset, size=size, timeout_s=settings.wait_s):
+                    out.write(piece)
+                    done += len(piece)
+                    meter.show(done)
+        out.flush()
+    finally:
+        if output != "-":
+            out.close()
 
 
 @command(
-    "ingest",
+    "stat",
     examples="""
-    wharfie content ingest --expected-digest sha256:… upload-1 < blob
+    wharfie content stat sha256:…
+    wharfie content stat upload-1
     """,
 )
-@option("--expected-size", default=0, type=click.IntRange(min=0), metavar="BYTES", help="Refuse another size.")
-@option("--expected-digest", default="", metavar="DIGEST", help="Refuse other bytes.")
-@option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Label the blob.")
-@click.argument("ref")
+@click.argument("names", nargs=-1, required=True, metavar="DIGEST|REF...", shell_complete=complete.blobs)
 @pass_settings
-def ingest(
-    settings: Settings, /, ref: str, *, expected_size: int, expected_digest: str, labels: tuple[str, ...]
-) -> None:
-    """Store standard input as a blob and print its digest.
-
-    REF names the ingest until it is whole; one that fails stays, 'content active' lists it, 'content abort' drops it.
-    A blob that is there already is no error.
-    """
+def stat(settings: Settings, /, names: tuple[str, ...]) -> int:
+    """Show blobs by digest, and ingests by ref: size, times, labels."""
     client = settings.client()
-    info = _ingest(client, ref, expected_size, expected_digest, parse_labels(labels))
-    if settings.json:
-        print_json(plain(info))
-    else:
-        click.echo(info.digest)
+    did, code = each(names, lambda name: _stat(client, name, as_json=settings.json))
+    click.echo(f"[{', '.join(did)}]" if settings.json else "\n".join(did), nl=settings.json)
+    return code
 
 
-def _ingest(client: Client, ref: str, size: int, expected: str, labels: dict[str, str]) -> Info:
-    from wharfie import errors
-    from wharfie._sync.content import CHUNK_BYTES
+def _stat(client: Client, name: str, *, as_json: bool) -> str:
+    from wharfie.identifiers import is_digest
 
-    offset = 0
-    try:
-        while data := sys.stdin.buffer.read(CHUNK_BYTES):
-            client.content.write(ref, data, offset=offset, total=size, expected=expected)
-            offset += len(data)
-        if not offset:
-            client.content.write(ref, b"", offset=0, total=size, expected=expected)
-        return client.content.commit(ref, size=size or offset, expected=expected, labels=labels)
-    except errors.AlreadyExists as error:
-        return client.content.info(str(error.details.get("digest") or expected))
+    found = client.content.info(name) if is_digest(name) else client.content.status(name)
+    return json_text(plain(found), indent=False) if as_json else fields(facts_of(found, time.time_ns()))
+
+
+def facts_of(found: Info | Status, now_ns: int) -> list[tuple[str, object]]:
+    """What a person wants to know of a blob or an ingest. Pure."""
+    from wharfie.types.content import Info
+
+    if isinstance(found, Info):
+        return [
+            ("digest", found.digest),
+            ("size", f"{found.size} ({spoken(found.size)})"),
+            ("created", f"{ago(found.created_at_ns, now_ns)} ago"),
+            ("updated", f"{ago(found.updated_at_ns, now_ns)} ago"),
+            *((f"label {key}", value) for key, value in sorted(found.labels.items())),
+        ]
+    return [
+        ("ref", found.ref),
+        ("size", f"{found.offset} ({spoken(found.offset)})"),
+        ("total", f"{found.total} ({spoken(found.total)})" if found.total else "-"),
+        ("expected", found.expected or "-"),
+        ("started", f"{ago(found.started_at_ns, now_ns)} ago"),
+        ("updated", f"{ago(found.updated_at_ns, now_ns)} ago"),
+    ]
 
 
 @command(
@@ -224,5 +242,5 @@ def label(settings: Settings, /, digest: str, labels: tuple[str, ...]) -> None:
         print_lines(f"{key}={value}" for key, value in sorted(info.labels.items()))
 
 
-for _verb in (ls, inspect, get, ingest, active, abort, rm, label):
+for _verb in (ls, inspect, stat, get, ingest, edit, active, abort, rm, label, check):
     content.add_command(_verb)

@@ -134,6 +134,7 @@ class Content(Service):
         source: bytes | memoryview | IO[bytes],
         *,
         ref: str = "",
+        size: int = 0,
         expected: str = "",
         labels: Mapping[str, str] | None = None,
         on_progress: Callable[[int], None] | None = None,
@@ -144,6 +145,7 @@ class Content(Service):
             source: read to its end, in large pieces.
             ref: names the ingest, which is kept when this fails; with `expected`, an ingest that was left is gone on
                 with, and as many bytes of the source are skipped. Without a ref nothing is kept.
+            size: how many bytes they must be; 0: as many as come.
             expected: the digest that the bytes must have.
             labels: of the blob; merged into those that one has that is there already.
             on_progress: told how many bytes have been sent.
@@ -151,12 +153,12 @@ class Content(Service):
         pieces = _pieces(source)
         first = next(pieces, b"")
         second = next(pieces, b"") if len(first) == CHUNK_BYTES else b""
-        if not second and not ref:
+        if not second and not ref and size in (0, len(first)):
             info = (await self.put(first, expected=expected, labels=labels)).info
             if on_progress is not None:
                 on_progress(len(first))
             return info
-        total = len(source) if isinstance(source, (bytes, memoryview)) else 0
+        total = size or (len(source) if isinstance(source, (bytes, memoryview)) else 0)
         try:
             writer = await self._open(ref, total=total, expected=expected)
         except errors.AlreadyExists:
@@ -164,7 +166,7 @@ class Content(Service):
         try:
             async with writer:
                 await _fill(writer, chain((first, second), pieces), on_progress)
-                return await writer.commit(labels=labels)
+                return await writer.commit(size=size, labels=labels)
         except errors.AlreadyExists as error:
             return await self._labelled(str(error.details.get("digest") or expected), labels)
         except BaseException:

@@ -1,0 +1,117 @@
+"""`wharfie content` against a real daemon."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import wharfie
+from tests.support.commandline import PROGRAM, Shell
+from tests.support.daemon import Daemon
+
+NAMESPACE = "cli-content"
+
+
+@pytest.fixture
+def shell(daemon: Daemon) -> Iterator[Shell]:
+    yield Shell(str(daemon.address), NAMESPACE)
+    with wharfie.connect(str(daemon.address), namespace=NAMESPACE) as client:
+        for blob in client.content.list():
+            client.content.delete(blob.digest)
+        for status in client.content.statuses():
+            client.content.abort(status.ref)
+
+
+def digest_of(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def test_an_ingest_that_was_left_is_gone_on_with(shell: Shell, daemon: Daemon) -> None:
+    data = os.urandom(3_000_000)
+    digest = digest_of(data)
+    with wharfie.connect(str(daemon.address), namespace=NAMESPACE) as client:
+        client.content.write("up", data[:1_000_000], total=len(data), expected=digest)
+    assert "1000000 (" in shell.ok("content", "stat", "up")
+    options = ("--expected-digest", digest, "--expected-size", str(len(data)), "--label", "a=b")
+    assert shell.ok("content", "ingest", *options, "up", stdin=data) == f"{digest}\n"
+    [stat] = shell.json("content", "stat", digest)
+    assert (stat["size"], stat["labels"]) == (len(data), {"a": "b"})
+    assert shell.json("content", "active") == []
+    wrong = shell.run("content", "ingest", "--expected-size", "5", "other", stdin=b"1234")
+    assert wrong.code == 1
+    assert "expected 5" in wrong.err
+
+
+def test_stat_of_several_tells_of_each_that_is_missing(shell: Shell) -> None:
+    digest = shell.ok("content", "ingest", "up", stdin=b"blob").strip()
+    ended = shell.run("content", "stat", digest, "no-such-ref")
+    assert ended.code == 1
+    assert digest in ended.out
+    assert "no-such-ref" in ended.err
+
+
+def test_get_writes_a_file(shell: Shell, tmp_path: Path) -> None:
+    digest = shell.ok("content", "ingest", "up", stdin=b"blob").strip()
+    shell.ok("content", "get", "-o", str(tmp_path / "out"), digest, digest)
+    assert (tmp_path / "out").read_bytes() == b"blobblob"
+
+
+def test_an_edited_blob_is_a_new_one_and_keeps_what_it_refers_to(shell: Shell) -> None:
+    before = b'{"level": "debug"}'
+    digest = shell.ok("content", "ingest", "up", stdin=before).strip()
+    held = "containerd.io/gc.ref.content.config"
+    shell.ok("content", "label", digest, f"{held}={digest}", "containerd.io/uncompressed=x")
+    editor = "sed -i s/debug/info/"
+    edited = shell.run("content", "edit", "--validate", digest, env={"VISUAL": "", "EDITOR": editor}).out.strip()
+    assert edited == digest_of(b'{"level": "info"}')
+    assert shell.json("content", "stat", edited)[0]["labels"] == {held: digest}
+    assert shell.ok("content", "edit", "--editor", "true", digest) == f"{digest}\n"
+    for editor, reason in (("false", "ended with 1"), ("/no/such/editor", "cannot be started"), ("sed -i d", "JSON")):
+        refused = shell.run("content", "edit", "--validate", "--editor", editor, digest)
+        assert refused.code == 1
+        assert reason in refused.err
+    assert len(shell.json("content", "ls")) == 2
+
+
+def test_a_check_finds_what_is_damaged_and_repair_makes_room_for_whole_bytes(shell: Shell, daemon: Daemon) -> None:
+    data = os.urandom(1000)
+    digest = shell.ok("content", "ingest", "up", stdin=data).strip()
+    assert "all as they should be" in shell.ok("content", "check")
+    path = Path(daemon.root, "content", "blobs", "sha256", digest.removeprefix("sha256:"))
+    path.write_bytes(os.urandom(1000))
+    found = shell.run("content", "check")
+    assert found.code == 1
+    assert digest in found.out
+    assert "1 damaged" in found.out
+    repaired = shell.run("content", "check", "--repair", "--json")
+    assert repaired.code == 1
+    assert '"removed": true' in repaired.out
+    assert shell.ok("content", "ingest", "up", stdin=data).strip() == digest
+    assert "all as they should be" in shell.ok("content", "check")
+    missing = shell.run("content", "check", "no-such-image")
+    assert "image 'no-such-image' not found" in missing.err
+
+
+def test_on_a_terminal_progress_is_told_and_taken_away_again(shell: Shell) -> None:
+    master, slave = pty.openpty()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, "content", "ingest", "up"],
+            env=shell.variables(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=slave,
+        )
+        out, _ = process.communicate(b"x" * 1000, timeout=40)
+        assert out.decode().strip() == digest_of(b"x" * 1000)
+        assert os.read(master, 4096).endswith(b"\r\x1b[K")
+    finally:
+        os.close(master)
+        os.close(slave)
