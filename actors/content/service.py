@@ -16,6 +16,7 @@ from actors import internal
 from actors.call import Call, handles
 from actors.content import writing
 from actors.content.committing import KEPT_S, Commits, already_exists
+from actors.content.holders import Holders
 from actors.content.ingest import Ingest
 from actors.content.ingests import Ingests
 from actors.content.locks import Digests, Slots
@@ -55,6 +56,7 @@ class ContentService:
         self._ingests = ingests
         self._names = names
         self._slots = Slots()
+        self._holders = Holders()
         self._is_isolated = is_isolated
         self._commits = Commits(worker, store=store, ingests=ingests, names=names, digests=digests)
         self._working: set[asyncio.Task[Any]] = set()
@@ -68,15 +70,22 @@ class ContentService:
 
         Raises:
             AlreadyExists: the namespace has the expected blob; the ingest is dropped.
+            NotFound: the writer is done with a ref that has no ingest.
             OutOfRange: the offset is not where the ingest ends.
-            Unavailable: another writer is at work on this ref.
+            Unavailable: another writer holds this ref, or is at work on it.
         """
         check_name(request.ref, field="ref")
         check_count(request.offset, field="offset")
         check_count(request.total, field="total")
         if request.expected:
             check_digest(request.expected, field="expected")
-        slot = self._slots.of(call.namespace, request.ref)
+        name = (call.namespace, request.ref)
+        self._holders.enter(name, request.writer, pid=call.pid)
+        if request.done:
+            self._holders.leave(name)
+            if not call.payload:
+                return self._known(call, request.ref).status()
+        slot = self._slots.of(*name)
         admitted = bool(call.payload)
         if admitted:
             length = sum(len(frame) for frame in call.payload)
@@ -98,15 +107,20 @@ class ContentService:
         Raises:
             FailedPrecondition: size or digest differ; the ingest stays and can be resumed or aborted.
             AlreadyExists: the namespace had the blob; the ingest is dropped.
+            Unavailable: another writer holds this ref.
         """
         check_name(request.ref, field="ref")
         check_count(request.size, field="size")
         check_labels(request.labels)
         if request.expected:
             check_digest(request.expected, field="expected")
+        name = (call.namespace, request.ref)
+        self._holders.enter(name, request.writer, pid=call.pid)
+        # Whatever becomes of it: a writer that wants to go on after a failure takes the ref again.
+        self._holders.leave(name)
 
         async def work() -> content.Info:
-            async with self._slots.of(call.namespace, request.ref).turn():
+            async with self._slots.of(*name).turn():
                 ingest = self._ingests.get(call.namespace, request.ref)
                 try:
                     if ingest is None:
@@ -120,7 +134,8 @@ class ContentService:
 
     @handles("content.abort")
     async def abort(self, call: Call, request: content.Abort) -> Empty:
-        """Drop an ingest and its bytes. Idempotent under its key."""
+        """Drop an ingest and its bytes, whoever holds it. Idempotent under its key."""
+        self._holders.leave((call.namespace, request.ref))
 
         async def work() -> Empty:
             async with self._slots.of(call.namespace, request.ref).turn():
@@ -140,10 +155,7 @@ class ContentService:
     @handles("content.status")
     def status(self, call: Call, request: content.GetStatus) -> content.Status:
         """How far an ingest is."""
-        ingest = self._ingests.get(call.namespace, request.ref)
-        if ingest is None:
-            raise _no_ingest(call, request.ref)
-        return ingest.status()
+        return self._known(call, request.ref).status()
 
     @handles("content.statuses")
     def statuses(self, call: Call, request: content.ListStatuses) -> content.Statuses:
@@ -187,6 +199,12 @@ class ContentService:
             self._tidy_later()
 
     # -- parts -------------------------------------------------------------------------------------------------------
+
+    def _known(self, call: Call, ref: str) -> Ingest:
+        ingest = self._ingests.get(call.namespace, ref)
+        if ingest is None:
+            raise _no_ingest(call, ref)
+        return ingest
 
     async def _ingest(self, call: Call, request: content.Write) -> Ingest:
         """The ingest of a ref; a new one when there is none."""

@@ -10,7 +10,7 @@ from typing import IO
 import pytest
 
 from tests.conformance.content import SHARES, blob, digest_of, put
-from wharfie import AlreadyExists, Client, FailedPrecondition, InvalidArgument, NotFound, OutOfRange
+from wharfie import AlreadyExists, Client, FailedPrecondition, InvalidArgument, NotFound, OutOfRange, Unavailable
 from wharfie.types import content as t
 
 MIB = 1 << 20
@@ -108,6 +108,33 @@ def a_writer_that_cannot_write_says_so_and_the_ingest_stays(client: Client) -> N
         assert writer.commit().digest == digest
 
 
+def a_ref_that_a_writer_holds_is_unavailable(client: Client) -> None:
+    data, digest = blob(2 * MIB)
+    content = client.content
+    with content.writer("ref", total=len(data), expected=digest) as writer:
+        writer.write(data[:MIB])
+        writer.flush()
+        for attempt in (
+            lambda: content.writer("ref", timeout_s=0.2),
+            lambda: content.write("ref", b"x", timeout_s=0.2),
+            lambda: content.commit("ref", timeout_s=0.2),
+        ):
+            with pytest.raises(Unavailable) as raised:
+                attempt()
+            assert raised.value.details["reason"] == "locked"
+        assert content.status("ref").offset == MIB
+        writer.write(data[MIB:])
+        with pytest.raises(FailedPrecondition):
+            writer.commit(size=3)
+        # A commit that failed lets go: whoever comes first goes on.
+        with content.writer("ref", timeout_s=5) as second:
+            assert second.offset == 2 * MIB
+            assert second.commit(expected=digest).digest == digest
+    with content.writer("new"):
+        assert content.status("new").offset == 0
+    content.write("new", b"free again")
+
+
 # -- uploads ---------------------------------------------------------------------------------------------------------
 
 
@@ -191,6 +218,7 @@ WRITING = (
     a_writer_goes_on_where_the_one_before_it_was,
     a_writer_truncates,
     a_writer_that_cannot_write_says_so_and_the_ingest_stays,
+    a_ref_that_a_writer_holds_is_unavailable,
     an_upload_goes_on_where_it_was,
     an_upload_without_a_digest_begins_anew,
     an_upload_of_a_shorter_source_is_refused,

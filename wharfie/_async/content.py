@@ -107,15 +107,19 @@ class Content(Service):
         """Empty an ingest, which is made when new."""
         return await self.write(ref, b"", timeout_s=timeout_s)
 
-    async def writer(self, ref: str, *, total: int = 0, expected: str = "") -> Writer:
+    async def writer(self, ref: str, *, total: int = 0, expected: str = "", timeout_s: float | None = UNSET) -> Writer:
         """Open an ingest for writing, a new one or one that was left; it goes on at `writer.offset`.
+
+        Waits while another writer has the ref.
 
         Raises:
             AlreadyExists: the namespace has the expected blob.
+            Unavailable: another writer had the ref all the time.
         """
-        request = t.Write(ref=ref, total=total, expected=expected)
-        status = await self._caller.call("content.write", request, t.Status)
-        return Writer(self._caller, ref, offset=status.offset, total=total, expected=expected)
+        name = os.urandom(12).hex()
+        request = t.Write(ref=ref, total=total, expected=expected, writer=name)
+        status = await self._caller.call("content.write", request, t.Status, timeout_s=timeout_s)
+        return Writer(self._caller, ref, name=name, offset=status.offset, total=total, expected=expected)
 
     async def put(
         self,
@@ -202,13 +206,13 @@ class Content(Service):
             yield item
 
     async def _open(self, ref: str, *, total: int, expected: str) -> Writer:
-        if ref and expected:
-            return await self.writer(ref, total=total, expected=expected)
-        # Nobody else has this ref: nothing needs to be asked.
-        fresh = Writer(self._caller, ref or f"upload-{os.urandom(12).hex()}", total=total, expected=expected)
-        if ref:
-            await fresh.truncate()
-        return fresh
+        if not ref:
+            # Nobody else has this ref: nothing needs to be asked.
+            return Writer(self._caller, f"upload-{os.urandom(12).hex()}", total=total, expected=expected)
+        writer = await self.writer(ref, total=total, expected=expected)
+        if not expected:
+            await writer.truncate()
+        return writer
 
     async def _labelled(self, digest: str, labels: Mapping[str, str] | None) -> t.Info:
         """A blob that was there already, with these labels as well."""

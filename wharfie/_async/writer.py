@@ -28,14 +28,19 @@ class _Sent(NamedTuple):
 class Writer:
     """Grows one ingest at its end. Made by `client.content.writer`; from one task or thread at a time.
 
-    The ingest outlives it: one that was not committed can be gone on with later, from `offset`.
+    Other writers are kept away from the ref until this one has committed or is closed, or its process is gone. The
+    ingest outlives it: one that was not committed can be gone on with later, from `offset`.
 
     Attributes:
         offset: where the next byte goes; what was written before may still be on its way.
     """
 
-    def __init__(self, caller: Caller, ref: str, *, offset: int = 0, total: int = 0, expected: str = "") -> None:
+    def __init__(
+        self, caller: Caller, ref: str, *, name: str = "", offset: int = 0, total: int = 0, expected: str = ""
+    ) -> None:
         self.ref = ref
+        self._name = name
+        self._holds = bool(name)
         self.offset = offset
         self._caller = caller
         self._total = total
@@ -54,8 +59,7 @@ class Writer:
         while view:
             piece = view[:CHUNK_BYTES]
             view = view[len(piece) :]
-            request = t.Write(ref=self.ref, offset=self.offset, total=self._total, expected=self._expected)
-            await self._send(request, piece)
+            await self._send(piece)
             self.offset += len(piece)
             self._on_way_bytes += len(piece)
             while self._on_way_bytes >= WINDOW_BYTES:
@@ -69,7 +73,7 @@ class Writer:
                 await self._caller.finish(self._sent.popleft().pending, t.Status)
         self._on_way_bytes = 0
         self.offset = 0
-        await self._send(t.Write(ref=self.ref, total=self._total, expected=self._expected), b"")
+        await self._send(b"")
         await self.flush()
 
     async def flush(self) -> None:
@@ -86,15 +90,25 @@ class Writer:
         """
         await self.flush()
         request = t.Commit(
-            ref=self.ref, size=size or self.offset, expected=expected or self._expected, labels=dict(labels or {})
+            ref=self.ref,
+            size=size or self.offset,
+            expected=expected or self._expected,
+            labels=dict(labels or {}),
+            writer=self._name,
         )
+        self._holds = False
         return await self._caller.call("content.commit", request, t.Info, timeout_s=None)
 
     async def close(self) -> None:
-        """Forget what is on its way; the ingest stays. Idempotent."""
+        """Forget what is on its way and let go of the ref; the ingest stays. Idempotent."""
         while self._sent:
             await self._caller.drop(self._sent.popleft().pending)
         self._on_way_bytes = 0
+        if self._holds:
+            self._holds = False
+            # Without an answer the ref becomes free a little later, by itself.
+            with contextlib.suppress(errors.WharfieError):
+                await self._caller.call("content.write", t.Write(ref=self.ref, writer=self._name, done=True), t.Status)
 
     async def __aenter__(self) -> Self:
         return self
@@ -104,7 +118,11 @@ class Writer:
     ) -> None:
         await self.close()
 
-    async def _send(self, request: t.Write, data: bytes | memoryview) -> None:
+    async def _send(self, data: bytes | memoryview) -> None:
+        self._holds = bool(self._name)
+        request = t.Write(
+            ref=self.ref, offset=self.offset, total=self._total, expected=self._expected, writer=self._name
+        )
         pending = await self._caller.begin("content.write", request, payload=[data])
         self._sent.append(_Sent(request, data, pending))
 

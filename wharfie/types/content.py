@@ -84,23 +84,33 @@ class Write(Message, frozen=True, kw_only=True):
     `already_exists` when the namespace has the expected digest. Offset 0 while bytes exist truncates first. Without a
     payload frame nothing is written: it begins the ingest, or tells its status. When another namespace has the
     expected blob, such a first call answers with `offset` = `total`: the bytes need not be sent, only committed.
+
+    Attributes:
+        writer: a name that no other writer has. What others send for the ref is `unavailable` until this one commits or
+            is `done`, until its process is gone, or until it has been silent for 10 s. Empty: only writes that are
+            under way at the same time keep others away.
+        done: the writer lets go of the ref; the ingest stays.
     """
 
     ref: str
     offset: int = 0
     total: int = 0
     expected: str = ""
+    writer: str = ""
+    done: bool = False
 
 
 class Commit(Message, frozen=True, kw_only=True):
     """`content.commit`: verify size and digest, sync, rename, register. `failed_precondition` when they differ; then
     the ingest stays and can be resumed or aborted. `already_exists` when the blob was there (the ingest is dropped).
+    `writer`: that of the writes.
     """
 
     ref: str
     size: int = 0
     expected: str = ""
     labels: Labels = {}
+    writer: str = ""
 
 
 class Put(Message, frozen=True, kw_only=True):
