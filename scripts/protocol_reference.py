@@ -25,6 +25,7 @@ from wharfie.methods import METHODS, Method, Mode
 from wharfie.types import (
     containers,
     content,
+    diff,
     events,
     images,
     introspection,
@@ -128,6 +129,10 @@ BODIES: dict[str, Bodies] = {
     "events.subscribe": Bodies(events.Subscribe, Empty, events.Envelope),
     "transfer.import": Bodies(transfer.Import, transfer.Imported, transfer.Progress),
     "transfer.unpack": Bodies(transfer.Unpack, transfer.Unpacked, transfer.Progress),
+    "transfer.commit": Bodies(transfer.Commit, transfer.Committed, transfer.Progress),
+    "diff.create": Bodies(diff.Create, diff.Created, transfer.Progress),
+    "diff.apply": Bodies(diff.Apply, diff.Applied, transfer.Progress),
+    "diff.changes": Bodies(diff.GetChanges, Empty, diff.Changes),
     **{name: Bodies(Empty, Empty) for name in METHODS if name.endswith(".ping")},
 }
 """Every method that clients may call, grouped as the page shows them."""

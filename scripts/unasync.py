@@ -21,6 +21,7 @@ GENERATED = (
     "client",
     "containers",
     "content",
+    "diff",
     "events",
     "images",
     "introspection",

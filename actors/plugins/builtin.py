@@ -39,5 +39,6 @@ BUILTIN = (
     _plugin(SERVICE, "snapshots-service", "snapshot", SNAPSHOTTER),
     _plugin(SERVICE, "tasks-service", "runtime", RUNTIME),
     _plugin(SERVICE, "transfer-service", "transfer", TRANSFER),
+    _plugin(SERVICE, "diff-service", "transfer", DIFFER),
 )
 """In registration order."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from actors.jobs import JobReport, serve
 from actors.transfer.plan import ArchivePlan, ReadArchive
 from wharfie import failpoint
 from wharfie.errors import error_class
-from wharfie.types.base import Message
+from wharfie.types.base import Message, Mount
 
 
 class UnpackJob(Message, frozen=True, kw_only=True):
@@ -16,6 +18,8 @@ class UnpackJob(Message, frozen=True, kw_only=True):
         offset: where the layer begins in the file, and `length` its bytes.
         media_type: says how it is compressed, else its first bytes do.
         overlay: deletions are written as overlay's whiteouts.
+        mounts: instead of a directory's descriptor: mounted for the job alone, below the empty directory `place`.
+        sync: write the directory out to the disk at the end.
     """
 
     offset: int
@@ -25,6 +29,9 @@ class UnpackJob(Message, frozen=True, kw_only=True):
     max_bytes: int
     max_entries: int
     max_ratio: float
+    mounts: list[Mount] = []
+    place: str = ""
+    sync: bool = False
 
 
 class UnpackedLayer(Message, frozen=True, kw_only=True):
@@ -62,6 +69,23 @@ def _read(request: ReadArchive, fds: list[int], report: JobReport) -> ArchivePla
     return read_archive(request, archive=archive, spool_file=spool_file, progress=report.progress)
 
 
+def _tree(request: UnpackJob) -> str:
+    return f"{request.place}/tree"
+
+
+def _mounted(request: UnpackJob) -> int:
+    """Leave the mounts that others see, make those of the request, and open what they show."""
+    from actors.transfer.diff.job import mount_at
+    from actors.transfer.unpack import sandbox
+    from linux import mount
+
+    sandbox.isolate()
+    mount.mount("none", request.place, fstype="tmpfs", data="size=1m,mode=700")
+    os.mkdir(_tree(request), 0o700)
+    mount_at(request.mounts, _tree(request))
+    return os.open(_tree(request), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
 def _unpack(request: UnpackJob, fds: list[int], report: JobReport) -> UnpackedLayer:
     from actors.transfer.unpack import sandbox
     from actors.transfer.unpack.errors import UnpackError
@@ -69,7 +93,9 @@ def _unpack(request: UnpackJob, fds: list[int], report: JobReport) -> UnpackedLa
     from actors.transfer.unpack.limits import Limits
     from actors.transfer.unpack.messages import UnpackRequest, Whiteouts
 
-    source, target = fds
+    failpoint.hit("transfer.job.unpack")
+    source, *given = fds
+    target = given[0] if given else _mounted(request)
     asked = UnpackRequest(
         blob_path=f"/proc/self/fd/{source}",
         offset=request.offset,
@@ -83,9 +109,11 @@ def _unpack(request: UnpackJob, fds: list[int], report: JobReport) -> UnpackedLa
             entries=request.max_entries,
             ratio=int(request.max_ratio),
         ),
+        sync=request.sync,
     )
-    failpoint.hit("transfer.job.unpack")
-    sandbox.enter(asked)
+    if given:
+        sandbox.isolate()
+    sandbox.seal(sandbox.needed_capabilities(asked), writable=[] if given else [_tree(request)])
     try:
         result = unpack_layer(asked, progress=report.progress)
     except UnpackError as error:

@@ -12,6 +12,9 @@ from actors.plugins.builtin import DIFFER, SERVICE, SNAPSHOTTER, TRANSFER
 from actors.plugins.context import InitContext
 from actors.plugins.discover import discover
 from actors.plugins.load import Init, load
+from actors.transfer.committer import Committer
+from actors.transfer.differ import Differ
+from actors.transfer.diffservice import DiffService
 from actors.transfer.importer import Importer
 from actors.transfer.leftovers import Leftovers
 from actors.transfer.service import TransferService
@@ -72,8 +75,14 @@ def inits(worker: Worker, settings: Settings, leftovers: Leftovers, *, token: st
         importer: Importer = context.get_by_id(TRANSFER, "local")
         return TransferService(worker, importer, leftovers, settings=settings)
 
+    def differences(_context: InitContext) -> DiffService:
+        paths = Paths.of(settings)
+        differ = Differ(worker, jobs, settings=settings, paths=paths, token=token)
+        return DiffService(differ, Committer(worker, differ, paths=paths))
+
     return {
         f"{DIFFER}.walking": lambda _context: Unpacker(worker, jobs, settings=settings.transfer, token=token),
         f"{TRANSFER}.local": transfer,
         f"{SERVICE}.transfer-service": service,
+        f"{SERVICE}.diff-service": differences,
     }

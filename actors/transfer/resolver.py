@@ -48,7 +48,7 @@ class Resolver:
         config = await self._config(namespace, manifest)
         diff_ids = check_diff_ids(config, manifest=digest, layers=len(manifest.layers))
         for layer in manifest.layers:
-            await self._named(namespace, layer.digest)
+            await self.named(namespace, layer.digest)
         return RootFs(
             manifest=digest,
             config=manifest.config.digest,
@@ -64,8 +64,19 @@ class Resolver:
         Raises:
             NotFound: they are gone.
         """
-        fd = self._open(layer.digest)
+        return self.open_blob(layer.digest)
+
+    def open_blob(self, digest: str) -> Opened:
+        """A blob's bytes; ask `named` first. Raises: NotFound."""
+        fd = self._open(digest)
         return fd, 0, os.fstat(fd).st_size
+
+    async def documents(
+        self, namespace: str, target: Descriptor, *, name: str, platform: Platform
+    ) -> tuple[Manifest, bytes]:
+        """An image's manifest for a platform, and its configuration as it stands. Raises as `rootfs`."""
+        _, manifest = await self._manifest(namespace, target, name=name, platform=platform)
+        return manifest, await self._read(namespace, manifest.config.digest, MAX_CONFIG_BYTES)
 
     async def _manifest(
         self, namespace: str, target: Descriptor, *, name: str, platform: Platform
@@ -110,7 +121,7 @@ class Resolver:
         return decode_image_config(await self._read(namespace, manifest.config.digest, MAX_CONFIG_BYTES))
 
     async def _read(self, namespace: str, digest: str, limit: int) -> bytes:
-        await self._named(namespace, digest)
+        await self.named(namespace, digest)
         fd = self._open(digest)
         with open(fd, "rb") as file:
             data = file.read(limit + 1)
@@ -122,7 +133,7 @@ class Resolver:
             )
         return data
 
-    async def _named(self, namespace: str, digest: str) -> None:
+    async def named(self, namespace: str, digest: str) -> None:
         """Pass when the namespace names a blob."""
         check_digest(digest)
         await self._worker.call("content.info", content.GetInfo(digest=digest), content.Info, namespace=namespace)

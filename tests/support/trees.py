@@ -6,10 +6,11 @@ import os
 import stat
 from collections.abc import Mapping
 
-from actors.transfer.diff.compare import Comparison, Kind
+from actors.transfer.diff.compare import Comparison
 from actors.transfer.diff.layerwriter import LayerWriter
 from actors.transfer.diff.sink import Compression, Sink, Written
 from actors.transfer.diff.treeside import TreeSide
+from wharfie.types.diff import Kind
 
 TIME_NS = 1_600_000_000_123_456_789
 

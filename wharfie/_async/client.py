@@ -16,6 +16,7 @@ from wharfie._async.channel import Channel
 if TYPE_CHECKING:
     from wharfie._async.containers import Completed, Containers
     from wharfie._async.content import Content
+    from wharfie._async.diff import Diff
     from wharfie._async.events import Events
     from wharfie._async.images import Images
     from wharfie._async.introspection import Plugins
@@ -96,6 +97,13 @@ class AsyncClient:
         from wharfie._async.snapshots import Snapshots
 
         return Snapshots(self._caller)
+
+    @cached_property
+    def diff(self) -> Diff:
+        """Differences of trees as layers."""
+        from wharfie._async.diff import Diff
+
+        return Diff(self._caller)
 
     @cached_property
     def leases(self) -> Leases:

@@ -131,6 +131,55 @@ class Images(Service):
             pass
         return decoded(result[0], transfer.Unpacked, "transfer.unpack").chain_id
 
+    async def commit(
+        self,
+        container: str,
+        name: str,
+        *,
+        author: str = "",
+        message: str = "",
+        changes: Sequence[str] = (),
+        compression: str = "gzip",
+        source_date_epoch: int | None = None,
+        labels: Mapping[str, str] | None = None,
+        on_progress: Callable[[transfer.Progress], None] | None = None,
+        timeout_s: float | None = None,
+    ) -> transfer.Committed:
+        """An image of what a container has changed, on top of its own image; see `wharfie.types.transfer.Commit`.
+
+        Args:
+            container: its id.
+            name: of the image; one that has it loses it.
+            author: for the image's configuration and history.
+            message: the same.
+            changes: instructions of a Dockerfile, such as `CMD ["sh"]`.
+            compression: of the new layer: `gzip`, `zstd` or `none`.
+            source_date_epoch: seconds; makes the same image of the same files.
+            labels: of the image's record.
+            on_progress: told what happens.
+            timeout_s: for all of it.
+
+        Raises:
+            NotFound: there is no such container, or its image is gone.
+        """
+        request = transfer.Commit(
+            container=container,
+            name=name,
+            author=author,
+            message=message,
+            changes=[*changes],
+            compression=compression,
+            source_date_epoch=source_date_epoch,
+            labels=dict(labels or {}),
+        )
+        result: list[bytes] = []
+        async for progress, _ in self._caller.stream(
+            "transfer.commit", request, transfer.Progress, on_result=result.append, timeout_s=timeout_s
+        ):
+            if on_progress is not None:
+                on_progress(progress)
+        return decoded(result[0], transfer.Committed, "transfer.commit")
+
     async def manifest(self, name: str, *, platform: str = "", timeout_s: float | None = UNSET) -> Manifest:
         """An image's manifest for a platform (`os/arch`; empty is this machine's).
 

@@ -17,6 +17,7 @@ from wharfie._sync.channel import Channel
 if TYPE_CHECKING:
     from wharfie._sync.containers import Completed, Containers
     from wharfie._sync.content import Content
+    from wharfie._sync.diff import Diff
     from wharfie._sync.events import Events
     from wharfie._sync.images import Images
     from wharfie._sync.introspection import Plugins
@@ -97,6 +98,13 @@ class Client:
         from wharfie._sync.snapshots import Snapshots
 
         return Snapshots(self._caller)
+
+    @cached_property
+    def diff(self) -> Diff:
+        """Differences of trees as layers."""
+        from wharfie._sync.diff import Diff
+
+        return Diff(self._caller)
 
     @cached_property
     def leases(self) -> Leases:

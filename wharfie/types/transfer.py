@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from wharfie.types.base import Labels, Message
+from wharfie.types.base import Descriptor, Labels, Message
 from wharfie.types.images import Image
 
 
@@ -61,3 +61,38 @@ class Unpacked(Message, frozen=True, kw_only=True):
 
     chain_id: str
     snapshotter: str
+
+
+class Commit(Message, frozen=True, kw_only=True):
+    """`transfer.commit`, a stream as import: an image of what a container has changed, on top of its own image.
+
+    The container may run: what it writes meanwhile is in the image or not. A name that is taken then stands for the new
+    image. The same files and arguments make the same image, when `source_date_epoch` is given.
+
+    Args:
+        container: its id.
+        name: of the image.
+        author: for the configuration and its history.
+        message: the same.
+        changes: instructions of a Dockerfile: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME, WORKDIR.
+        compression: of the layer: `gzip`, `zstd` or `none`.
+        source_date_epoch: seconds; when the image says it was made, and no time in the layer is after it.
+        labels: of the image's record.
+    """
+
+    container: str
+    name: str
+    author: str = ""
+    message: str = ""
+    changes: list[str] = []
+    compression: str = "gzip"
+    source_date_epoch: int | None = None
+    labels: Labels = {}
+
+
+class Committed(Message, frozen=True, kw_only=True):
+    """Result of `transfer.commit`: the image, its new layer and the digest of the tar in it."""
+
+    image: Image
+    layer: Descriptor
+    diff_id: str

@@ -15,23 +15,15 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from enum import StrEnum
 
 import msgspec
 
 from actors.transfer.diff.treeside import TreeSide
 from actors.transfer.unpack.directories import is_whiteout
 from actors.transfer.unpack.names import join, split
+from wharfie.types.diff import Kind
 
 _NANOSECONDS = 1_000_000_000
-
-
-class Kind(StrEnum):
-    """What happened to a path, as `docker diff` spells it."""
-
-    ADDED = "A"
-    CHANGED = "C"
-    DELETED = "D"
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from actors.transfer.diff.compare import Kind
 from actors.transfer.diff.sides import Sides
 from actors.transfer.diff.sink import Compression
 from wharfie.types.base import Message
+from wharfie.types.diff import Kind
 
 
 class CompareJob(Message, frozen=True, kw_only=True):

@@ -56,9 +56,14 @@ def sides(lower: Sequence[Mount], upper: Sequence[Mount], *, related: bool = Fal
     return msgspec.structs.replace(found, upper_directory=top, prefix=prefix)
 
 
-def below(mounts: Sequence[Mount]) -> list[Mount] | None:
-    """Mounts of the parent of a snapshot that is being written, when its own mounts tell them."""
-    if len(mounts) != 1 or mounts[0].type != "overlay" or not _value(mounts[0], "upperdir="):
+def below(mounts: Sequence[Mount], *, committed: bool = False) -> list[Mount] | None:
+    """Mounts of a snapshot's parent, when those of the snapshot tell them.
+
+    Args:
+        mounts: of a snapshot that is being written, or with `committed` those of a view of it.
+        committed: see `mounts`.
+    """
+    if len(mounts) != 1 or mounts[0].type != "overlay" or not (committed or _value(mounts[0], "upperdir=")):
         return None
     return [_stack(_layers([_reading(mounts[0])])[1:], mounts[0])]
 

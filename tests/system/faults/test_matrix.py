@@ -57,6 +57,18 @@ class Rig:
         container.delete()
         return answer.exit_code, answer.stdout, status
 
+    def commit(self) -> None:
+        container = self.client.containers.create(NAME, ["true"], id="changed")
+        (mount,) = self.client.snapshots.mounts("changed")
+        (upper,) = (option for option in mount.options if option.startswith("upperdir="))
+        with open(f"{upper.removeprefix('upperdir=')}/new", "wb") as file:
+            file.write(b"of the container")
+        assert [(change.kind, change.path) for change in container.diff()] == [("A", "/new")]
+        image = container.commit("mine:1", message="it").image
+        container.delete()
+        assert image.target == self.client.images.get("mine:1").target
+        assert self.client.run("mine:1", ["cat", "new"], timeout_s=60).stdout == b"of the container"
+
     def ingest_and_abort(self) -> None:
         content = self.client.content
         info = content.ingest(b"a blob of a client")
@@ -114,6 +126,7 @@ def test_the_scenario_holds_without_any_fault(rig: Rig) -> None:
     rig.import_image()
     assert rig.run() == (3, b"out\n")
     assert rig.live_and_exec() == (4, b"in\n", 137)
+    rig.commit()
     rig.ingest_and_abort()
     rig.remove_everything()
     rig.is_empty()
@@ -125,6 +138,7 @@ def test_a_worker_killed_at_a_named_step_changes_no_answer_and_leaves_nothing(ri
     rig.import_image()
     assert rig.run() == (3, b"out\n")
     assert rig.live_and_exec() == (4, b"in\n", 137)
+    rig.commit()
     rig.ingest_and_abort()
     rig.remove_everything()
     assert rig.points.was_hit(name), "no step of the scenario comes by here"

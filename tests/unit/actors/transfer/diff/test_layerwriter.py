@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.transfer.diff.compare import Change, Kind
+from actors.transfer.diff.compare import Change
 from actors.transfer.diff.layerwriter import LayerWriter
 from actors.transfer.diff.sink import Compression, Sink
 from actors.transfer.diff.treeside import TreeSide
@@ -21,6 +21,7 @@ from actors.transfer.unpack.layer import unpack_layer
 from actors.transfer.unpack.messages import UnpackRequest, Whiteouts
 from tests.support import trees
 from wharfie.errors import Aborted, FailedPrecondition
+from wharfie.types.diff import Kind
 
 CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
 ACL = bytes.fromhex("0200000001000600ffffffff0200060005000000040004 00ffffffff10000600ffffffff20000400ffffffff")

@@ -66,6 +66,7 @@ def test_the_parent_of_what_is_being_written_is_what_lies_below() -> None:
     one = overlay("upperdir=/9/fs", "lowerdir=/a\\:b/fs", "workdir=/9/work")
     assert below([one]) == [Mount(type="bind", source="/a:b/fs", options=["ro", "rbind"])]
     assert below([PARENT]) is None
+    assert below([PARENT], committed=True) == [Mount(type="bind", source="/1/fs", options=["ro", "rbind"])]
     assert below([bind("/1/fs")]) is None
 
 

@@ -1,0 +1,325 @@
+"""Images made of containers: what they hold, that the same files make the same image, that others understand them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import stat
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import wharfie
+from linux import mount
+from tests.support import busybox, layoutdir, trees
+from tests.system.transfer.conftest import Rig
+from wharfie.types import base as base_types
+
+BASE = "busybox:latest"
+CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
+ACL = bytes.fromhex("0200000001000600ffffffff020006000500000004000400ffffffff10000600ffffffff20000400ffffffff")
+
+
+@pytest.fixture
+def base(rig: Rig) -> str:
+    rig.client.images.import_(busybox.archive(f"{rig.directory}/busybox.tar"))
+    return BASE
+
+
+@pytest.fixture
+def container(rig: Rig, base: str) -> Iterator[wharfie.Container]:
+    made = rig.client.containers.create(base, ["sh", "-c", "echo new > /etc/new"], id="box")
+    yield made
+    made.delete(force=True)
+
+
+@contextlib.contextmanager
+def mounted(rig: Rig, key: str, *, snapshotter: str = "") -> Iterator[str]:
+    """A snapshot's files, at a directory of the test."""
+    place = f"{rig.directory}/mounted"
+    os.makedirs(place, exist_ok=True)
+    mounts = rig.client.snapshots.mounts(key, snapshotter=snapshotter)
+    mount.mount_all([(one.type, one.source, one.target, tuple(one.options)) for one in mounts], root=place)
+    try:
+        yield place
+    finally:
+        mount.umount(place)
+
+
+def leases(rig: Rig) -> list[str]:
+    """The leases of operations: not the namespace's own."""
+    return [lease.id for lease in rig.client.leases.list() if not lease.id.startswith("default-")]
+
+
+def change_everything(root: str) -> None:
+    """What a container might do to its files, some of each kind."""
+    trees.grow(
+        f"{root}/srv",
+        {
+            "app/data": os.urandom(100_000),
+            "app/empty": b"",
+            "app/link": "data",
+            "app/pipe": stat.S_IFIFO,
+            "app/null": stat.S_IFCHR,
+            "app/" + "n" * 200: b"long",
+            "app/" + "/".join(["deep" * 20] * 4): b"deep",
+            "app/ü": b"umlaut",
+        },
+        time_ns=1_700_000_000_000_000_000,
+    )
+    os.link(f"{root}/srv/app/data", f"{root}/srv/same")
+    os.chown(f"{root}/srv/app/data", 70000, 80000)
+    os.chmod(f"{root}/srv/app/data", 0o6755)
+    os.setxattr(f"{root}/srv/app/data", "security.capability", CAPABILITY)
+    os.setxattr(f"{root}/srv/app/empty", "system.posix_acl_access", ACL)
+    os.unlink(f"{root}/etc/group")
+    shutil.rmtree(f"{root}/root")
+    with open(f"{root}/etc/passwd", "ab") as file:
+        file.write(b"more:x:1:1::/:/bin/sh\n")
+    os.chmod(f"{root}/tmp", 0o700)
+
+
+def test_a_commit_holds_what_the_container_wrote_and_runs(rig: Rig, container: wharfie.Container) -> None:
+    container.start().wait(timeout_s=30)
+    assert [(change.kind.value, change.path) for change in container.diff()] == [("C", "/etc"), ("A", "/etc/new")]
+    done = container.commit("mine:1", message="first", author="me")
+    assert done.image == rig.client.images.get("mine:1")
+    ran = rig.client.run("mine:1", ["cat", "/etc/new"], timeout_s=60)
+    assert (ran.exit_code, ran.stdout) == (0, b"new\n")
+    assert len(rig.client.images.manifest("mine:1").layers) == 2
+    assert rig.client.content.info(done.layer.digest).labels["containerd.io/uncompressed"] == done.diff_id
+    assert leases(rig) == []
+
+
+def test_a_running_container_can_be_committed(rig: Rig, base: str) -> None:
+    container = rig.client.containers.create(base, ["sh", "-c", "echo x > /tmp/x; sleep 600"], id="runs")
+    try:
+        task = container.start()
+        container.exec(["sh", "-c", "while ! test -e /tmp/x; do sleep 0.01; done"])
+        container.commit("mine:1")
+        assert task.state().status == "running"
+        assert rig.client.run("mine:1", ["cat", "/tmp/x"], timeout_s=60).stdout == b"x\n"
+    finally:
+        container.delete(force=True)
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
+def test_the_same_files_make_the_same_image(rig: Rig, container: wharfie.Container, compression: str) -> None:
+    with mounted(rig, "box") as root:
+        change_everything(root)
+    first = container.commit("a:1", compression=compression, source_date_epoch=1_600_000_000, message="m")
+    second = container.commit("b:1", compression=compression, source_date_epoch=1_600_000_000, message="m")
+    assert first.image.target == second.image.target
+    assert rig.client.content.info(first.layer.digest).size == first.layer.size
+
+
+@pytest.mark.parametrize("compression", ["gzip", "none"])
+def test_umoci_unpacks_a_commit_to_the_very_files_of_the_container(
+    rig: Rig, container: wharfie.Container, compression: str
+) -> None:
+    with mounted(rig, "box") as root:
+        change_everything(root)
+        expected = trees.described(root)
+    container.commit("mine:1", compression=compression)
+    layout = rig.directory / "layout"
+    layoutdir.write(rig.client, "mine:1", layout)
+    try:
+        found = trees.described(layoutdir.unpacked_by_umoci(layout, rig.directory / "bundle"))
+    finally:
+        shutil.rmtree(layout)
+    shutil.rmtree(rig.directory / "bundle")
+    assert found.keys() == expected.keys()
+    for path, facts in expected.items():
+        assert found[path] == facts, path
+
+
+@pytest.mark.parametrize(
+    ("target", "compression"),
+    # Docker's own format has no zstd.
+    [("dir", "gzip"), ("docker-archive", "gzip"), ("oci", "gzip"), ("dir", "zstd"), ("oci", "zstd")],
+)
+def test_skopeo_copies_a_commit(rig: Rig, container: wharfie.Container, target: str, compression: str) -> None:
+    container.start().wait(timeout_s=30)
+    done = container.commit("mine:1", changes=['CMD ["cat", "/etc/new"]'], compression=compression)
+    layout, copy = rig.directory / "layout", rig.directory / "copy"
+    layoutdir.write(rig.client, "mine:1", layout)
+    try:
+        name = ":mine:2" if target == "docker-archive" else ":it" if target == "oci" else ""
+        layoutdir.copied_by_skopeo(layout, f"{target}:{copy}{name}")
+        if target == "docker-archive":
+            (again,) = rig.client.images.import_(str(copy))
+            assert rig.client.run(again.name, timeout_s=60).stdout == b"new\n"
+        elif target == "oci":
+            assert (copy / "blobs" / done.layer.digest.replace(":", "/")).exists()
+        else:
+            assert (copy / done.layer.digest.partition(":")[2]).exists()
+    finally:
+        shutil.rmtree(layout)
+        shutil.rmtree(copy) if copy.is_dir() else copy.unlink()
+
+
+def test_instructions_change_the_configuration_and_the_history_tells_of_it(
+    rig: Rig, container: wharfie.Container
+) -> None:
+    changes = [
+        'CMD ["echo", "hi"]',
+        "ENV A=1 B='two words'",
+        "EXPOSE 80 53/udp",
+        "LABEL owner=me",
+        "USER 1000:1000",
+        "VOLUME /data",
+        "WORKDIR /tmp",
+    ]
+    container.commit("mine:1", author="me <me@here>", message="why", changes=changes, source_date_epoch=1)
+    layout = rig.directory / "layout"
+    layoutdir.write(rig.client, "mine:1", layout)
+    try:
+        config = layoutdir.inspected_by_skopeo(layout)
+    finally:
+        shutil.rmtree(layout)
+    assert config["config"] == {
+        "User": "1000:1000",
+        "ExposedPorts": {"80/tcp": {}, "53/udp": {}},
+        "Env": ["PATH=/bin", "A=1", "B=two words"],
+        "Cmd": ["echo", "hi"],
+        "Volumes": {"/data": {}},
+        "WorkingDir": "/tmp",
+        "Labels": {"owner": "me"},
+    }
+    assert (config["created"], config["author"]) == ("1970-01-01T00:00:01Z", "me <me@here>")
+    history = config["history"]
+    assert isinstance(history, list)
+    assert history[-1] == {
+        "created": "1970-01-01T00:00:01Z",
+        "created_by": "sh -c echo new > /etc/new",
+        "author": "me <me@here>",
+        "comment": "why",
+    }
+    assert len(history) == 2
+    assert rig.client.run("mine:1", timeout_s=60).stdout == b"hi\n"
+
+
+def test_a_commit_of_a_commit_has_three_layers(rig: Rig, container: wharfie.Container) -> None:
+    container.start().wait(timeout_s=30)
+    container.commit("mine:1")
+    second = rig.client.containers.create("mine:1", ["sh", "-c", "rm /etc/new; echo 2 > /etc/two"], id="second")
+    try:
+        second.start().wait(timeout_s=30)
+        assert [(change.kind.value, change.path) for change in second.diff()] == [
+            ("C", "/etc"),
+            ("D", "/etc/new"),
+            ("A", "/etc/two"),
+        ]
+        second.commit("mine:1")
+    finally:
+        second.delete(force=True)
+    assert len(rig.client.images.manifest("mine:1").layers) == 3
+    done = rig.client.run("mine:1", ["sh", "-c", "cat /etc/two; test -e /etc/new"], timeout_s=60)
+    assert (done.exit_code, done.stdout) == (1, b"2\n")
+
+
+def test_other_snapshotters_make_the_same_layer(rig: Rig, base: str) -> None:
+    made = {}
+    for snapshotter in ("overlayfs", "native"):
+        container = rig.client.containers.create(base, ["true"], id=f"on-{snapshotter}", snapshotter=snapshotter)
+        try:
+            with mounted(rig, container.id, snapshotter=snapshotter) as root:
+                trees.grow(f"{root}/srv", {"a/b": b"x", "c": "a"})
+                os.unlink(f"{root}/etc/group")
+                for name in ("etc", "srv"):
+                    os.utime(f"{root}/{name}", ns=(0, 10**18))
+            made[snapshotter] = container.commit(f"{snapshotter}:1").layer
+        finally:
+            container.delete(force=True)
+    assert made["overlayfs"] == made["native"]
+
+
+def test_what_cannot_be_committed_is_refused_and_leaves_nothing(rig: Rig, container: wharfie.Container) -> None:
+    client = rig.client
+    before = (len(client.content.list()), rig.snapshots())
+    for arguments, error, words in (
+        ({"changes": ["RUN rm -rf /"]}, wharfie.InvalidArgument, "RUN"),
+        ({"changes": ["EXPOSE 99999"]}, wharfie.InvalidArgument, "PORT"),
+        ({"compression": "bzip2"}, wharfie.InvalidArgument, "bzip2"),
+        ({"source_date_epoch": -1}, wharfie.InvalidArgument, "source_date_epoch"),
+    ):
+        with pytest.raises(error, match=words):
+            container.commit("mine:1", **arguments)
+    with pytest.raises(wharfie.InvalidArgument, match="name"):
+        container.commit("")
+    with pytest.raises(wharfie.NotFound, match="nobody"):
+        client.images.commit("nobody", "mine:1")
+    with mounted(rig, "box") as root:
+        Path(f"{root}/.wh.x").write_bytes(b"")
+    with pytest.raises(wharfie.FailedPrecondition, match="mean deletions there"):
+        container.commit("mine:1")
+    assert (len(client.content.list()), rig.snapshots(), rig.names()) == (*before, [BASE])
+    assert leases(rig) == []
+
+
+def test_a_container_whose_image_has_another_content_now_is_refused(rig: Rig, container: wharfie.Container) -> None:
+    container.commit("other:1")
+    rig.client.images.tag("other:1", BASE)
+    with pytest.raises(wharfie.FailedPrecondition, match=f"'{BASE}' is not the one that container 'box' was made from"):
+        container.commit("mine:1")
+    rig.client.images.delete(BASE)
+    with pytest.raises(wharfie.NotFound, match="give its content that name again"):
+        container.commit("mine:1")
+
+
+def test_a_layer_of_a_snapshot_applied_to_its_parent_makes_the_snapshot(rig: Rig, container: wharfie.Container) -> None:
+    client = rig.client
+    with mounted(rig, "box") as root:
+        change_everything(root)
+        expected = trees.described(root)
+    made = client.diff.create("box")
+    parent = client.snapshots.stat("box").parent
+    for snapshotter in ("overlayfs", "native"):
+        top = parent if snapshotter == "overlayfs" else client.images.unpack(BASE, snapshotter="native")
+        client.snapshots.prepare("again", top, snapshotter=snapshotter)
+        applied = client.diff.apply(made.descriptor, "again", snapshotter=snapshotter, sync=True)
+        assert (applied.digest, applied.size) == (made.diff_id, made.diff_size)
+        with mounted(rig, "again", snapshotter=snapshotter) as root:
+            assert trees.described(root) == expected
+        client.snapshots.commit("again-committed", "again", snapshotter=snapshotter)
+        assert client.diff.create("again-committed", snapshotter=snapshotter).diff_id == made.diff_id
+    mounts = client.snapshots.mounts("box")
+    below = client.snapshots.view("below", parent)
+    assert client.diff.create(lower=below, upper=mounts) == made
+    assert [info.name for info in client.snapshots.list() if info.name.startswith("unpack-")] == []
+
+
+def test_a_tree_without_a_parent_is_a_layer_of_all_of_it(rig: Rig) -> None:
+    rig.client.snapshots.prepare("whole")
+    with mounted(rig, "whole") as root:
+        trees.grow(root, {"a/b": b"x"})
+    made = rig.client.diff.create("whole", media_type="application/vnd.oci.image.layer.v1.tar")
+    with tarfile.open(fileobj=io.BytesIO(rig.client.content.read(made.descriptor.digest))) as tar:
+        assert tar.getnames() == ["a", "a/b"]
+    assert made.diff_id == made.descriptor.digest
+
+
+def test_bad_requests_of_differences_are_refused_by_field(rig: Rig) -> None:
+    diff = rig.client.diff
+    rig.client.snapshots.prepare("s")
+    with pytest.raises(wharfie.InvalidArgument, match="either 'key'"):
+        diff.create()
+    with pytest.raises(wharfie.Unimplemented, match="x/y"):
+        diff.create("s", media_type="x/y")
+    with pytest.raises(wharfie.NotFound, match="nothing"):
+        diff.changes("nothing")
+    bad = [base_types.Mount(type="bind", source="/nowhere", options=["rbind"])]
+    with pytest.raises(wharfie.NotFound, match="/nowhere"):
+        diff.changes(upper=bad)
+    digest = "sha256:" + "0" * 64
+    blob = base_types.Descriptor(media_type="", digest=digest, size=1)
+    with pytest.raises(wharfie.NotFound, match=digest):
+        diff.apply(blob, "s")
+    info = rig.client.content.ingest(json.dumps({"no": "layer"}).encode())
+    with pytest.raises(wharfie.WharfieError, match="layer"):
+        diff.apply(base_types.Descriptor(media_type="", digest=info.digest, size=info.size), "s")

@@ -1,0 +1,115 @@
+# Made from wharfie/_async/diff.py by scripts/unasync.py; change that file and run it again.
+"""`client.diff`: the difference of two trees as a layer, and a layer applied to a tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from wharfie._sync.base import Service, decoded
+from wharfie.types import diff as t
+from wharfie.types.base import Descriptor, Mount
+from wharfie.types.transfer import Progress
+
+T = TypeVar("T")
+
+GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+
+class Diff(Service):
+    """Differences of snapshots and other trees of files."""
+
+    def create(
+        self,
+        key: str = "",
+        *,
+        lower: Sequence[Mount] = (),
+        upper: Sequence[Mount] = (),
+        snapshotter: str = "",
+        media_type: str = GZIP,
+        labels: Mapping[str, str] | None = None,
+        source_date_epoch: int | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        timeout_s: float | None = None,
+    ) -> t.Created:
+        """A layer in the content store of what differs; see `wharfie.types.diff.Create`.
+
+        Args:
+            key: a snapshot, compared with its parent; else `upper` is compared with `lower`.
+            lower: mounts of the tree before.
+            upper: mounts of the tree after.
+            snapshotter: of `key`; empty is the daemon's default.
+            media_type: of the layer.
+            labels: of the blob.
+            source_date_epoch: seconds; no time in the layer is after it.
+            on_progress: told what happens.
+            timeout_s: for all of it.
+
+        Raises:
+            NotFound: there is no such snapshot.
+        """
+        request = t.Create(
+            key=key,
+            lower=[*lower],
+            upper=[*upper],
+            snapshotter=snapshotter,
+            media_type=media_type,
+            labels=dict(labels or {}),
+            source_date_epoch=source_date_epoch,
+        )
+        return self._worked("diff.create", request, t.Created, on_progress, timeout_s)
+
+    def apply(
+        self,
+        descriptor: Descriptor,
+        key: str = "",
+        *,
+        mounts: Sequence[Mount] = (),
+        snapshotter: str = "",
+        sync: bool = False,
+        on_progress: Callable[[Progress], None] | None = None,
+        timeout_s: float | None = None,
+    ) -> Descriptor:
+        """Unpack a layer onto a tree, and tell what it is as a plain tar; see `wharfie.types.diff.Apply`.
+
+        Raises:
+            NotFound: the blob or the snapshot is not there.
+        """
+        request = t.Apply(descriptor=descriptor, key=key, mounts=[*mounts], snapshotter=snapshotter, sync=sync)
+        return (self._worked("diff.apply", request, t.Applied, on_progress, timeout_s)).descriptor
+
+    def changes(
+        self,
+        key: str = "",
+        *,
+        lower: Sequence[Mount] = (),
+        upper: Sequence[Mount] = (),
+        snapshotter: str = "",
+        timeout_s: float | None = None,
+    ) -> list[t.Change]:
+        """What differs, by path: a snapshot from its parent, or `upper` from `lower`."""
+        found: list[t.Change] = []
+        request = t.GetChanges(key=key, lower=[*lower], upper=[*upper], snapshotter=snapshotter)
+        for item, _ in self._caller.stream("diff.changes", request, t.Changes, resume=_behind, timeout_s=timeout_s):
+            found.extend(item.changes)
+        return found
+
+    def _worked(
+        self,
+        method: str,
+        request: msgspec.Struct,
+        reply: type[T],
+        on_progress: Callable[[Progress], None] | None,
+        timeout_s: float | None,
+    ) -> T:
+        result: list[bytes] = []
+        for progress, _ in self._caller.stream(method, request, Progress, on_result=result.append, timeout_s=timeout_s):
+            if on_progress is not None:
+                on_progress(progress)
+        return decoded(result[0], reply, method)
+
+
+def _behind(request: t.GetChanges, item: t.Changes, _size: int) -> t.GetChanges:
+    return msgspec.structs.replace(request, skip=request.skip + len(item.changes))
