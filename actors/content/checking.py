@@ -124,6 +124,8 @@ def examine(store: BlobStore, digest: str, size: int) -> Finding:
         return Finding(State.MISSING)
     except OSError as error:
         log.warning("blob %s cannot be opened: %s", digest, error)
+        if error.errno == errno.ELOOP:
+            return Finding(State.DAMAGED, file=os.lstat(store.path(digest)))
         return Finding(State.UNREADABLE)
     try:
         file = os.fstat(fd)

@@ -10,13 +10,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from actors.content.store import Buffers
+from actors.content.store import Buffers, remove_directory
 from linux.files import copy_range
-from wharfie.errors import FailedPrecondition
+from wharfie.errors import DataLoss, FailedPrecondition
+from wharfie.identifiers import is_digest
 from wharfie.types.content import Status
 
 if TYPE_CHECKING:
@@ -67,14 +69,16 @@ class Ingest:
         self._fd = -1
         self._hash: _Hash | None = None
         status = self._stat()
-        self.offset = status.st_size if status else 0
+        self.is_damaged = status is not None and not stat.S_ISREG(status.st_mode)
+        """Something else than a file is where its bytes should be."""
+        self.offset = status.st_size if status and not self.is_damaged else 0
         self.updated_at_ns = status.st_mtime_ns if status else record.started_at_ns
         self.inherited = self.offset
         """Bytes that were there before this process wrote any."""
 
     def _stat(self) -> os.stat_result | None:
         try:
-            return os.stat(self._shared_path or self._data)
+            return os.stat(self._shared_path or self._data, follow_symlinks=False)
         except FileNotFoundError:
             return None
 
@@ -107,8 +111,11 @@ class Ingest:
 
         Raises:
             FailedPrecondition: the blob that stands for the bytes was deleted.
+            DataLoss: there is something else than a file in their place.
         """
         if self._fd < 0:
+            if self.is_damaged:
+                raise self._damaged("is no file")
             try:
                 if self.is_shared:
                     self._fd = os.open(self._shared_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -124,7 +131,7 @@ class Ingest:
             while done < self.offset:
                 count = os.preadv(self._fd, [buffer[: self.offset - done]], done)
                 if not count:
-                    raise OSError(f"data of ingest '{self.record.ref}' became shorter while it was read")
+                    raise self._damaged("became shorter while it was read")
                 state.update(buffer[:count])
                 done += count
             self._hash = state
@@ -135,6 +142,12 @@ class Ingest:
             f"blob '{self.record.shared}' was deleted while it stood for ref '{self.record.ref}'; "
             "write the bytes from offset 0, or abort the ref",
             details={"reason": "shared"},
+        )
+
+    def _damaged(self, what: str) -> DataLoss:
+        return DataLoss(
+            f"data of ref '{self.record.ref}' {what}; abort it, or write it anew from offset 0",
+            details={"ref": self.record.ref},
         )
 
     def needs_hashing(self, algorithm: str) -> bool:
@@ -184,6 +197,9 @@ class Ingest:
             self.close()
             self.save(shared="")
             self._shared_path = ""
+        if self.is_damaged:
+            remove_directory(self._data)
+            self.is_damaged = False
         if self._fd < 0:
             self._fd = os.open(self._data, _OPEN_DATA, 0o600)
         os.ftruncate(self._fd, 0)
@@ -196,7 +212,7 @@ class Ingest:
         if not self.is_shared:
             return
         temporary = f"{self.directory}/data.tmp"
-        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        fd = os.open(temporary, _OPEN_DATA | os.O_TRUNC, 0o600)
         try:
             copy_range(self._fd, fd, size=self.offset)
             os.rename(temporary, self._data)
@@ -217,8 +233,17 @@ class Ingest:
         return f"{self._hash.name}:{self._hash.hexdigest()}"
 
     def sync(self) -> None:
-        """Write the data to disk. The ingest must be open."""
+        """Write the data to disk. The ingest must be open.
+
+        Raises:
+            DataLoss: somebody else has changed its size.
+        """
         os.fsync(self._fd)
+        size = os.fstat(self._fd).st_size
+        if size != self.offset:
+            self.close()
+            self.offset = size
+            raise self._damaged(f"has {size} bytes on disk, not {self.offset}")
 
     @property
     def data_path(self) -> str:
@@ -254,15 +279,18 @@ class Ingest:
 def write_record(directory: str, record: Record) -> None:
     """Write `meta` of an ingest. Atomic."""
     temporary = f"{directory}/meta.tmp"
-    with open(temporary, "wb") as file:
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with open(fd, "wb") as file:
         file.write(msgspec.json.encode(record))
     os.rename(temporary, f"{directory}/meta")
 
 
 def read_record(path: str) -> Record | None:
-    """What the file `meta` says; None when it is not there or was cut short by a power failure."""
+    """What the file `meta` says; None when it is not there, was cut short by a power failure or is not ours."""
     try:
-        with open(path, "rb") as file:
-            return msgspec.json.decode(file.read(), type=Record)
-    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
+        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), "rb") as file:
+            record = msgspec.json.decode(file.read(), type=Record)
+    except (OSError, msgspec.DecodeError):
         return None
+    digests = (record.expected, record.shared, record.committed)
+    return record if all(is_digest(digest) for digest in digests if digest) else None

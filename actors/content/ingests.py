@@ -72,6 +72,8 @@ class Ingests:
                 self._load(f"{store.ingest_root}/{name}")
 
     def _load(self, directory: str) -> None:
+        if os.path.islink(directory):
+            return
         record = read_record(f"{directory}/registered")
         registered = record is not None
         record = record or read_record(f"{directory}/meta")
@@ -80,7 +82,7 @@ class Ingests:
             return
         name = (record.namespace, record.ref)
         shared_path = ""
-        if not os.path.exists(f"{directory}/data"):
+        if not os.path.lexists(f"{directory}/data"):
             if record.committed:
                 at_ns = os.stat(directory).st_mtime_ns
                 self._finished[name] = Finished(directory, record, at_ns=at_ns, registered=registered)

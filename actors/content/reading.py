@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import AsyncIterator
 
@@ -66,7 +67,9 @@ class ReadService:
     async def _open(self, call: Call, digest: str) -> int:
         try:
             return self._store.open(digest)
-        except FileNotFoundError:
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ELOOP):
+                raise
             if (await self._names.of(digest, namespace=call.namespace)).here:
                 raise _lost(digest, "has no bytes") from None
             raise _not_found(call, digest) from None

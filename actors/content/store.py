@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 from collections.abc import Sequence
 
 from wharfie.errors import FailedPrecondition, InvalidArgument
@@ -51,7 +52,7 @@ class BlobStore:
             if name.startswith(_TEMPORARY):
                 path = f"{self.ingest_root}/{name}"
                 if os.path.isdir(path):
-                    remove_directory(path)
+                    remove_directory(path)  # or the link to one
                 else:
                     os.unlink(path)
 
@@ -60,17 +61,19 @@ class BlobStore:
         return blob_path(self._blobs, digest)
 
     def size(self, digest: str) -> int | None:
-        """Bytes of a blob; None when there is none."""
+        """Bytes of a blob; None when there is none, or something that is no file is in its place."""
         try:
-            return os.stat(self.path(digest)).st_size
+            found = os.stat(self.path(digest), follow_symlinks=False)
         except FileNotFoundError:
             return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
 
     def open(self, digest: str) -> int:
         """A descriptor for reading, the caller's to close; the bytes stay readable even when the blob is deleted.
 
         Raises:
             FileNotFoundError: there is no such blob.
+            OSError: with ELOOP, a symbolic link is in its place.
         """
         return os.open(self.path(digest), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
@@ -192,14 +195,20 @@ def write_all(fd: int, data: memoryview) -> None:
 
 
 def remove_files(directory: str) -> None:
-    """Empty a directory that holds plain files. Idempotent."""
-    with contextlib.suppress(FileNotFoundError):
-        for name in os.listdir(directory):
-            os.unlink(f"{directory}/{name}")
+    """Empty a directory; nothing is followed out of it. Idempotent."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                remove_directory(entry.path)
+            else:
+                os.unlink(entry.path)
 
 
 def remove_directory(directory: str) -> None:
-    """Remove a directory with the plain files in it. Idempotent."""
+    """Remove a directory with all that is in it, or a symbolic link in its place. Idempotent."""
+    if os.path.islink(directory):
+        os.unlink(directory)
+        return
     remove_files(directory)
     with contextlib.suppress(FileNotFoundError):
         os.rmdir(directory)

@@ -17,6 +17,8 @@ def plan(ingest: Ingest, *, offset: int, repeated: bool, keyed: bool) -> Step:
     Raises:
         OutOfRange: it may not go there; `details["offset"]` says where it may.
     """
+    if ingest.is_damaged and offset == 0:
+        return Step.TRUNCATE
     step = decide(
         offset=offset,
         current=ingest.offset,

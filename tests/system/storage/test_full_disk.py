@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,9 @@ def test_writers_are_told_and_readers_are_served(daemon: Storage) -> None:
         assert client.content.status("big").offset == filled
         for write in (
             lambda: client.content.write("another", os.urandom(64 << 10)),
+            lambda: client.content.put(os.urandom(64 << 10)),
+            lambda: client.content.put(os.urandom(MIB)),
+            lambda: client.content.ingest(io.BytesIO(os.urandom(6 * MIB))),
             lambda: daemon.ingest_file(
                 client,
                 IngestFile(path=__file__, offset=0, length=1000, digest=digest_of(Path(__file__).read_bytes()[:1000])),

@@ -7,16 +7,17 @@ import hashlib
 import os
 import time
 
+import msgspec
 import pytest
 
 from actors.content import ingests as module
 from actors.content.admission import Step
-from actors.content.ingest import Ingest
+from actors.content.ingest import Ingest, write_record
 from actors.content.ingests import Finished, Ingests
 from actors.content.store import BlobStore, remove_directory, remove_files
 from actors.content.writing import apply, is_short, plan
 from linux import descriptors, mount
-from wharfie.errors import FailedPrecondition, OutOfRange
+from wharfie.errors import DataLoss, FailedPrecondition, OutOfRange
 
 
 def digest_of(data: bytes, algorithm: str = "sha256") -> str:
@@ -293,3 +294,72 @@ def test_a_record_cut_short_is_left_alone_and_replaced_by_a_new_ingest(store: Bl
     write(fresh := begin(ingests), 0, b"x")
     assert again(store).status().offset == 1
     fresh.close()
+
+
+def test_symbolic_links_lead_nowhere(store: BlobStore, root: str) -> None:
+    outside = f"{root}/outside"
+    os.mkdir(outside)
+    with open(f"{outside}/file", "w") as file:
+        file.write("precious")
+    ingests = Ingests(store)
+    for number, ref in enumerate(("data", "meta", "directory")):
+        write(ingest := begin(ingests, ref), 0, b"x")
+        ingest.close()
+        path = ingest.directory if ref == "directory" else f"{ingest.directory}/{ref}"
+        os.rename(path, f"{root}/away-{number}")
+        os.symlink(f"{root}/away-{number}" if ref == "meta" else f"{outside}/file" if ref == "data" else outside, path)
+    os.symlink(outside, f"{store.ingest_root}/tmp-link")
+    os.symlink(outside, f"{store.ingest_root}/stranger")
+    found = Ingests(BlobStore(os.path.dirname(store.ingest_root)))
+    assert found.get("ns", "meta") is found.get("ns", "directory") is None
+    ingest = again(store, "data")
+    assert ingest.status().offset == 0
+    with pytest.raises(DataLoss):
+        ingest.open("sha256")
+    write(ingest, 0, b"anew")
+    assert ingest.digest() == digest_of(b"anew")
+    ingest.close()
+    for ref in ("meta", "directory"):
+        write(fresh := begin(found, ref), 0, b"fresh")
+        fresh.close()
+        assert again(store, ref).status().offset == 5
+    with open(f"{outside}/file") as file:
+        assert file.read() == "precious"
+    assert not os.path.lexists(f"{store.ingest_root}/tmp-link")
+
+
+def test_a_directory_in_the_place_of_the_data_is_put_away_by_whoever_begins_anew(store: BlobStore) -> None:
+    write(ingest := begin(Ingests(store)), 0, b"x")
+    ingest.close()
+    os.unlink(ingest.data_path)
+    os.makedirs(f"{ingest.data_path}/deep/er")
+    found = again(store)
+    with pytest.raises(DataLoss):
+        found.open("sha256")
+    write(found, 0, b"anew")
+    assert again(store).status().offset == 4
+    found.close()
+
+
+def test_a_record_that_names_no_digest_is_not_believed(store: BlobStore) -> None:
+    ingest = begin(Ingests(store))
+    for field in ("shared", "committed", "expected"):
+        write_record(ingest.directory, msgspec.structs.replace(ingest.record, **{field: "sha256:../../../etc/passwd"}))
+        assert Ingests(store).get("ns", "ref") is None
+    for junk in (b"", b"[]", b"\xff", b"{}", b'{"namespace": 3}'):
+        with open(f"{ingest.directory}/meta", "wb") as meta:
+            meta.write(junk)
+        assert Ingests(store).get("ns", "ref") is None
+
+
+@pytest.mark.parametrize("size", [3, 20])
+def test_data_that_somebody_else_changed_in_size_is_not_committed(store: BlobStore, size: int) -> None:
+    write(ingest := begin(Ingests(store)), 0, b"0123456789")
+    os.truncate(ingest.data_path, size)
+    with pytest.raises(DataLoss):
+        ingest.sync()
+    assert ingest.status().offset == size
+    write(ingest, 0, b"anew")
+    ingest.sync()
+    assert ingest.digest() == digest_of(b"anew")
+    ingest.close()
