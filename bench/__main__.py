@@ -12,11 +12,11 @@ import tempfile
 import time
 
 import wharfie
-from bench import crash, images, lives, memory, records, snapshots, wire
+from bench import blobs, crash, images, lives, memory, records, snapshots, wire
 from bench.daemons import ROOT, Containerd, Wharfied, version_of
 from bench.figure import HEAD, Figure
 
-GROUPS = ("start", "wire", "lives", "cli", "snapshots", "records", "images", "memory", "crash")
+GROUPS = ("start", "wire", "lives", "cli", "snapshots", "records", "blobs", "images", "memory", "crash")
 
 
 def main() -> int:
@@ -67,6 +67,8 @@ def main() -> int:
                 figures += snapshots.measure(ours, theirs)
             if "records" in options.only:
                 figures += records.measure(ours, theirs)
+            if "blobs" in options.only:
+                figures += blobs.measure(ours, theirs)
             if "images" in options.only:
                 figures += images.measure(ours, theirs, directory)
             if "crash" in options.only:

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 GOCODE = "/usr/share/gocode/src"
@@ -73,6 +74,10 @@ class Api:
         """One call: `ask("snapshots", "Stat", "StatSnapshotRequest", key="k")`."""
         message = getattr(self.pb[service], request)(**fields)
         return getattr(getattr(self, service), method)(message, metadata=self._metadata)
+
+    def stream(self, service: str, method: str, requests: Iterator[Any]) -> Any:
+        """A call whose requests are a stream."""
+        return getattr(getattr(self, service), method)(requests, metadata=self._metadata)
 
     def container(self, id_: str, spec: dict[str, Any]) -> Any:
         """A container's record."""
