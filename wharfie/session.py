@@ -28,6 +28,9 @@ Frames = list[Any]
 WINDOW = 64
 """Items that a stream may have on their way or untaken."""
 
+WINDOWS = {"content.read": 16}
+"""The same of streams whose items are large: what they hold of a slow reader's memory is bounded."""
+
 RETRY_FIRST_S = 0.005
 RETRY_MAX_S = 0.25
 
@@ -121,7 +124,7 @@ class Session:
             deadline_ms=_milliseconds(timeout_s),
             key=key,
             lease=lease,
-            credits=WINDOW if stream else 0,
+            credits=WINDOWS.get(method, WINDOW) if stream else 0,
         )
         frames: Frames = [MAGIC, protocol.encode(header), protocol.encode(request), *payload]
         pending = Pending(header, frames, None if timeout_s is None else now_s + timeout_s)
@@ -206,7 +209,7 @@ class Session:
         """The next item of a stream, and the credit to send when half the window has been taken."""
         item = pending.items.popleft()
         pending.taken += 1
-        if pending.taken < WINDOW // 2:
+        if pending.taken < pending.header.credits // 2:
             return item, None
         granted, pending.taken = pending.taken, 0
         return item, [MAGIC, protocol.encode(Header(id=pending.header.id, kind="credit", credits=granted))]

@@ -13,10 +13,10 @@ from wharfie import errors
 from wharfie._sync.base import Caller
 from wharfie.types import content as t
 
-CHUNK_BYTES = 1024 * 1024
+CHUNK_BYTES = 2 * 1024 * 1024
 """Bytes in one `content.write`."""
 
-WINDOW_BYTES = 4 * CHUNK_BYTES
+WINDOW_BYTES = 3 * CHUNK_BYTES
 """Bytes that may be on their way: the daemon stores one piece while the next ones come."""
 
 
