@@ -14,6 +14,7 @@ from typing import Any
 
 from actors.transfer.unpack import zstdframes
 from actors.transfer.unpack.errors import UnpackError
+from actors.transfer.unpack.growth import Growth
 from wharfie.errors import Code
 
 INPUT_BYTES = 256 * 1024
@@ -60,22 +61,32 @@ def detect(media_type: str, head: bytes) -> Compression:
 
 
 class Blob:
-    """A blob being read from its start, by one thread: `length` bytes at `offset` of a file. Does not own the file."""
+    """A blob being read from its start, by one thread: `length` bytes at `offset` of a file. Does not own the file.
 
-    def __init__(self, fd: int, *, offset: int = 0, length: int | None = None) -> None:
+    With `growth` the file may have fewer bytes than that so far; what is not there yet is waited for.
+    """
+
+    def __init__(self, fd: int, *, offset: int = 0, length: int | None = None, growth: Growth | None = None) -> None:
         self._fd = fd
         self._offset = offset
         self._length = sys.maxsize if length is None else length
+        self._growth = growth
         self.consumed = 0
         """Bytes read so far."""
 
     def head(self) -> bytes:
         """Return the first bytes, which will be read again."""
-        return os.pread(self._fd, min(_HEAD_BYTES, self._length), self._offset)
+        size = min(_HEAD_BYTES, self._length)
+        if self._growth is not None:
+            self._growth.at_least(size)
+        return os.pread(self._fd, size, self._offset)
 
     def read(self, size: int = INPUT_BYTES) -> bytes:
         """Return the next bytes, none at the end."""
-        data = os.pread(self._fd, min(size, self._length - self.consumed), self._offset + self.consumed)
+        left = self._length - self.consumed
+        if self._growth is not None and left:
+            left = min(left, self._growth.at_least(self.consumed + 1) - self.consumed)
+        data = os.pread(self._fd, min(size, left), self._offset + self.consumed)
         self.consumed += len(data)
         return data
 

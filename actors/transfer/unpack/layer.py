@@ -10,6 +10,7 @@ from actors.transfer.unpack import archive
 from actors.transfer.unpack.bytestream import ByteStream
 from actors.transfer.unpack.errors import from_os_error
 from actors.transfer.unpack.extract import Extractor
+from actors.transfer.unpack.growth import Growth
 from actors.transfer.unpack.layerstream import LayerStream
 from actors.transfer.unpack.messages import UnpackRequest, UnpackResult
 from linux.files import syncfs
@@ -36,6 +37,7 @@ def unpack_layer(request: UnpackRequest, *, progress: Progress | None = None) ->
                 bounds=request.limits,
                 offset=request.offset,
                 length=request.length,
+                growth=Growth(request.growth_fd) if request.growth_fd >= 0 else None,
             ) as layer,
             _no_umask(),
         ):

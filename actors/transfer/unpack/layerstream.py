@@ -15,6 +15,7 @@ from typing import Self
 from actors.transfer.unpack import compression, limits
 from actors.transfer.unpack.compression import Blob
 from actors.transfer.unpack.errors import UnpackError, from_os_error
+from actors.transfer.unpack.growth import Growth
 from actors.transfer.unpack.limits import Limits
 from wharfie.errors import Code
 
@@ -29,13 +30,23 @@ class LayerStream:
     """
 
     def __init__(
-        self, blob_fd: int, *, media_type: str, bounds: Limits, offset: int = 0, length: int | None = None
+        self,
+        blob_fd: int,
+        *,
+        media_type: str,
+        bounds: Limits,
+        offset: int = 0,
+        length: int | None = None,
+        growth: Growth | None = None,
     ) -> None:
         """Start reading at the blob's beginning, `offset` of `blob_fd`, which stays the caller's.
 
+        With `growth` not all of it is there yet, and `length` is known.
+
         Raises `UnpackError` when the compression is one that cannot be read.
         """
-        self._blob = Blob(blob_fd, offset=offset, length=length)
+        self._growth = growth
+        self._blob = Blob(blob_fd, offset=offset, length=length, growth=growth)
         self._kind = compression.detect(media_type, self._blob.head())
         self._bounds = bounds
         self._chunks: queue.Queue[bytes | UnpackError] = queue.Queue(QUEUE_CHUNKS)
@@ -77,6 +88,8 @@ class LayerStream:
     def close(self) -> None:
         """End the threads; idempotent."""
         self._stopped = True
+        if self._growth is not None:
+            self._growth.stop()
         while self._threads[0].is_alive():
             # Whoever waits to put a chunk gets room, sees that it is over and ends.
             try:

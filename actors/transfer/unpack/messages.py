@@ -27,6 +27,8 @@ class UnpackRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Where in that file the blob begins; an image archive holds many."""
     length: int | None = None
     """The blob's bytes; None is to the file's end."""
+    growth_fd: int = -1
+    """Counter of the blob's bytes that are there (see `growth.py`); -1: all of them are."""
     media_type: str = ""
     """The blob's media type; may be empty, then its first bytes decide."""
     target: str
