@@ -49,6 +49,11 @@ class Writer:
         self._sent: deque[_Sent] = deque()
         self._on_way_bytes = 0
 
+    @property
+    def stored(self) -> int:
+        """How many bytes are known to be there: those whose writes have been answered."""
+        return self.offset - self._on_way_bytes
+
     def write(self, data: bytes | memoryview) -> None:
         """Append bytes, which may not change before `flush`; returns when there is room for more on the way.
 
