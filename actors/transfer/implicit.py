@@ -1,8 +1,12 @@
-"""Directories that a layer uses without describing them: they look like those of the layers below.
+"""Directories that a layer uses without describing them: what they are in the layers below.
 
 A layer that has `usr/bin/tool` and no entry for `usr/bin` gets that directory made up. Put on others it would hide the
-mode, owner and attributes that `usr/bin` has there, so these are copied before the layer is committed. Paths are
-opened without following any link: a link there is not that directory.
+mode, owner and attributes that `usr/bin` has there, so these are copied before the layer is committed. Where the layers
+below have a symbolic link at `usr/bin`, the tool belongs where that leads; a layer that was unpacked without them
+cannot know, so it has to be unpacked again, on top of them.
+
+The layers below are looked at as overlayfs shows them, whiteouts and opaque directories included, and no link is
+followed.
 """
 
 from __future__ import annotations
@@ -11,18 +15,23 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 
 _SKIPPED = ("trusted.overlay.", "user.overlay.")
 """Attributes that describe the layer and not the directory."""
 
+_OPAQUE = tuple(f"{prefix}opaque" for prefix in _SKIPPED)
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
-def copy_attributes(target: str, lower: Sequence[str], paths: Sequence[bytes]) -> None:
-    """Give each directory `paths` below `target` what its namesake in the nearest layer that has it looks like.
 
-    Idempotent. A directory that no lower layer has stays as it is. Blocks.
+def settle(target: str, lower: Sequence[str], paths: Sequence[bytes]) -> bool:
+    """Give each directory `paths` below `target` what its namesake in the layers below looks like.
+
+    Returns False, and changes nothing, when one of them is a symbolic link there: then the layer must be unpacked on
+    top of those layers. A directory that they do not have stays as it is. Idempotent. Blocks.
 
     Args:
         target: root of the layer.
@@ -30,36 +39,125 @@ def copy_attributes(target: str, lower: Sequence[str], paths: Sequence[bytes]) -
         paths: relative.
     """
     with contextlib.ExitStack() as opened:
-        roots = [_root(path, opened) for path in (target, *lower)]
+        ours = _opened(target, opened)
+        below = _Merged([_opened(path, opened) for path in lower])
+        hidden = _Hidden(ours)
+        found = {path: below.layer_of(path) for path in sorted(paths, key=_depth) if not hidden.is_below(path)}
+        if _LINK in found.values():
+            return False
         # The deepest first: writing below a directory would change its times again.
-        for path in sorted(paths, key=lambda path: path.count(b"/"), reverse=True):
-            with contextlib.ExitStack() as pair:
-                ours = _directory(roots[0], path, pair)
-                if ours is None:
-                    continue
-                for root in roots[1:]:
-                    theirs = _directory(root, path, pair)
-                    if theirs is not None:
-                        _copy(theirs, ours)
-                        break
+        for path, layer in reversed(found.items()):
+            if layer >= 0:
+                _copy_between(below.roots[layer], ours, path)
+        return True
 
 
-def _root(path: str, opened: contextlib.ExitStack) -> int:
+def _depth(path: bytes) -> int:
+    return path.count(b"/")
+
+
+def _opened(path: str, opened: contextlib.ExitStack) -> int:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     opened.callback(os.close, fd)
     return fd
 
 
-def _directory(root: int, path: bytes, opened: contextlib.ExitStack) -> int | None:
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NOTHING = -1
+_LINK = -2
+
+
+class _Merged:
+    """What stands at paths in a stack of layers, and in which of them."""
+
+    def __init__(self, roots: Sequence[int]) -> None:
+        self.roots = roots
+        self._layers: dict[bytes, list[int]] = {b"": list(range(len(roots)))}
+        self._links: set[bytes] = set()
+
+    def layer_of(self, path: bytes) -> int:
+        """The nearest layer that has a directory there; `_LINK` when a link stands there or on the way."""
+        layers = self._directory(path)
+        if path in self._links:
+            return _LINK
+        return layers[0] if layers else _NOTHING
+
+    def _directory(self, path: bytes) -> list[int]:
+        """The layers whose directories at `path` are seen as one, the nearest first."""
+        known = self._layers.get(path)
+        if known is not None:
+            return known
+        parent, _, name = path.rpartition(b"/")
+        found: list[int] = []
+        above = self._directory(parent)
+        if parent in self._links:
+            self._links.add(path)
+        for layer in above:
+            with _inside(self.roots[layer], parent) as fd:
+                status = _status(name, fd)
+                if status is None:
+                    continue
+                if stat.S_ISLNK(status.st_mode) and not found:
+                    self._links.add(path)
+                if not stat.S_ISDIR(status.st_mode):
+                    break
+                found.append(layer)
+                if _is_opaque(self.roots[layer], path):
+                    break
+        self._layers[path] = found
+        return found
+
+
+class _Hidden:
+    """Which directories of the layer hide what the layers below have there: opaque ones, and those in them."""
+
+    def __init__(self, root: int) -> None:
+        self._root = root
+        self._known = {b"": False}
+
+    def is_below(self, path: bytes) -> bool:
+        known = self._known.get(path)
+        if known is None:
+            known = self.is_below(path.rpartition(b"/")[0]) or _is_opaque(self._root, path)
+            self._known[path] = known
+        return known
+
+
+@contextlib.contextmanager
+def _inside(root: int, path: bytes) -> Iterator[int]:
+    fd = openat2(path or b".", dir_fd=root, flags=_DIRECTORY, resolve=RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
     try:
-        fd = openat2(path or b".", dir_fd=root, flags=flags, resolve=RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _status(name: bytes, fd: int) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def _is_opaque(root: int, path: bytes) -> bool:
+    try:
+        with _inside(root, path) as fd:
+            for name in _OPAQUE:
+                with contextlib.suppress(OSError):
+                    return os.getxattr(fd, name) == b"y"
     except OSError as error:
-        if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
-            return None
-        raise
-    opened.callback(os.close, fd)
-    return fd
+        if error.errno not in _GONE:
+            raise
+    return False
+
+
+def _copy_between(source: int, target: int, path: bytes) -> None:
+    try:
+        with _inside(source, path) as theirs, _inside(target, path) as ours:
+            _copy(theirs, ours)
+    except OSError as error:
+        # Not a directory of the layer any more: a later entry took its place.
+        if error.errno not in _GONE:
+            raise
 
 
 def _copy(source: int, target: int) -> None:

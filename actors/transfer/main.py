@@ -81,7 +81,9 @@ def inits(worker: Worker, settings: Settings, leftovers: Leftovers, *, token: st
         return DiffService(differ, Committer(worker, differ, paths=paths))
 
     return {
-        f"{DIFFER}.walking": lambda _context: Unpacker(worker, jobs, settings=settings.transfer, token=token),
+        f"{DIFFER}.walking": lambda _context: Unpacker(
+            worker, jobs, settings=settings.transfer, token=token, place=Paths.of(settings).temporary_mounts
+        ),
         f"{TRANSFER}.local": transfer,
         f"{SERVICE}.transfer-service": service,
         f"{SERVICE}.diff-service": differences,

@@ -20,17 +20,18 @@ from weakref import WeakValueDictionary
 from actors.jobs import KILLED, Jobs
 from actors.transfer import chains, targets
 from actors.transfer.blobs import GC_SNAPSHOT, UNCOMPRESSED
-from actors.transfer.implicit import copy_attributes
+from actors.transfer.implicit import settle
 from actors.transfer.job import UnpackedLayer, UnpackJob
 from actors.transfer.operations import Report
 from actors.transfer.plan import Layer, RootFs
 from actors.transfer.targets import Target
+from actors.transfer.unpack.errors import NEEDS_PARENT
 from actors.worker import Worker
 from config.settings import Transfer
 from wharfie import failpoint
-from wharfie.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound
+from wharfie.errors import Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 from wharfie.types import content, snapshots
-from wharfie.types.base import Empty
+from wharfie.types.base import Empty, Mount
 from wharfie.types.transfer import Progress
 
 REBASING = frozenset({"overlayfs"})
@@ -76,6 +77,8 @@ class _Applied:
     key: str
     target: Target
     layer: UnpackedLayer
+    parent: str
+    """What the key was prepared on; empty when it is to be put there."""
 
 
 @dataclass(kw_only=True)
@@ -91,11 +94,16 @@ class _Run:
 class Unpacker:
     """Unpacks images; the same layer on the same layers is unpacked once, however many ask for it."""
 
-    def __init__(self, worker: Worker, jobs: Jobs, *, settings: Transfer, token: str) -> None:
+    def __init__(self, worker: Worker, jobs: Jobs, *, settings: Transfer, token: str, place: str) -> None:
+        """Args:
+        token: names this incarnation of the worker in keys.
+        place: an empty directory where jobs mount what is for themselves alone.
+        """
         self._worker = worker
         self._jobs = jobs
         self._settings = settings
         self._token = token
+        self._place = place
         self._number = 0
         self._slots = asyncio.Semaphore(settings.max_concurrent_unpacks or os.cpu_count() or 1)
         self._locks: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = WeakValueDictionary()
@@ -157,16 +165,39 @@ class Unpacker:
     async def _side_by_side(self, run: _Run, first: int) -> None:
         layers = run.order.rootfs.layers
         async with asyncio.TaskGroup() as group:
-            tasks = {
-                number: group.create_task(self._apply(run, number, parent="")) for number in range(first, len(layers))
-            }
+            tasks = {number: group.create_task(self._alone_first(run, number)) for number in range(first, len(layers))}
             for number, task in tasks.items():
-                await self._commit(run, number, await task, parent=run.chain_ids[number - 1] if number else "")
+                await self._commit(run, number, await self._settled(run, number, await task))
 
     async def _in_order(self, run: _Run, first: int) -> None:
         for number in range(first, len(run.order.rootfs.layers)):
-            parent = run.chain_ids[number - 1] if number else ""
-            await self._commit(run, number, await self._apply(run, number, parent=parent), parent="")
+            await self._commit(run, number, await self._apply(run, number, parent=_parent(run, number)))
+
+    async def _alone_first(self, run: _Run, number: int) -> _Applied | None:
+        """Unpack a layer without those below it; None when it cannot be understood without them."""
+        try:
+            return await self._apply(run, number, parent="")
+        except InvalidArgument as error:
+            if error.details.get("reason") != NEEDS_PARENT or not number:
+                raise
+            return None
+
+    async def _settled(self, run: _Run, number: int, applied: _Applied | None) -> _Applied:
+        """Fit a layer to those below it, which are committed.
+
+        One that does not fit is unpacked again, on top of them.
+        """
+        await run.order.may_commit.wait()
+        parent = _parent(run, number)
+        if applied is not None and (not parent or not applied.layer.implicit_dirs):
+            return applied
+        if applied is not None:
+            lower = await self._lower(run, number)
+            directory = applied.target.directory
+            if await self._worker.blocking(settle, directory, lower, applied.layer.implicit_dirs):
+                return applied
+            await self._remove(run, applied.key)
+        return await self._apply(run, number, parent=parent)
 
     async def _apply(self, run: _Run, number: int, *, parent: str) -> _Applied:
         """Unpack one layer under a key of its own, and hold what came out against its diff id."""
@@ -174,10 +205,14 @@ class Unpacker:
         async with self._slots:
             for attempt in range(_TRIES):
                 key = self._key(run.chain_ids[number])
-                target = await self._prepare(run, key, parent=parent)
+                mounts = await self._prepare(run, key, parent=parent)
+                target = targets.of(mounts, rebases=order.rebases)
                 failpoint.hit("transfer.unpack.after-prepare")
                 try:
-                    result = await self._run_job(order, layer, target)
+                    # On top of other layers it is written through the mount that shows them: the kernel then does
+                    # what the layer says to what is there.
+                    on_top = mounts if parent and target.overlay else []
+                    result = await self._run_job(order, layer, target, mounts=on_top)
                 except Aborted as error:
                     if error.details.get("reason") != KILLED or attempt == _TRIES - 1:
                         raise
@@ -192,9 +227,9 @@ class Unpacker:
                 details={"reason": "diff_id", "digest": layer.digest, "diff_id": result.diff_id},
             )
         run.directories[number] = target.directory
-        return _Applied(key=key, target=target, layer=result)
+        return _Applied(key=key, target=target, layer=result, parent=parent)
 
-    async def _prepare(self, run: _Run, key: str, *, parent: str) -> Target:
+    async def _prepare(self, run: _Run, key: str, *, parent: str) -> list[Mount]:
         order = run.order
         # Noted before it is made: one that was made although we heard nothing of it is removed too.
         run.keys.add(key)
@@ -206,9 +241,11 @@ class Unpacker:
             key=f"{key}/prepare",
             timeout_s=None,
         )
-        return targets.of(mounts.mounts, rebases=order.rebases)
+        return mounts.mounts
 
-    async def _run_job(self, order: Order, layer: Layer, target: Target) -> UnpackedLayer:
+    async def _run_job(
+        self, order: Order, layer: Layer, target: Target, *, mounts: Sequence[Mount] = ()
+    ) -> UnpackedLayer:
         settings = self._settings
 
         def progress(done: int) -> None:
@@ -225,14 +262,16 @@ class Unpacker:
                         offset=offset,
                         length=length,
                         media_type=layer.media_type,
-                        overlay=target.overlay,
+                        overlay=target.overlay and not mounts,
                         max_bytes=settings.max_unpacked_bytes,
                         max_entries=settings.max_entries,
                         max_ratio=settings.max_ratio,
+                        mounts=[*mounts],
+                        place=self._place,
                     ),
                     UnpackedLayer,
                     name="unpack",
-                    fds=[source, directory],
+                    fds=[source] if mounts else [source, directory],
                     progress=progress,
                 )
             finally:
@@ -240,12 +279,10 @@ class Unpacker:
         finally:
             os.close(source)
 
-    async def _commit(self, run: _Run, number: int, applied: _Applied, *, parent: str) -> None:
+    async def _commit(self, run: _Run, number: int, applied: _Applied) -> None:
         order = run.order
         await order.may_commit.wait()
-        if order.rebases and parent and applied.layer.implicit_dirs:
-            lower = await self._lower(run, number)
-            await self._worker.blocking(copy_attributes, applied.target.directory, lower, applied.layer.implicit_dirs)
+        parent = "" if applied.parent else _parent(run, number)
         failpoint.hit("transfer.unpack.before-commit")
         chain_id = run.chain_ids[number]
         commit = snapshots.Commit(name=chain_id, key=applied.key, snapshotter=order.snapshotter, parent=parent)
@@ -332,3 +369,8 @@ class Unpacker:
 
         if run.keys:
             await asyncio.shield(self._worker.spawn(work()))
+
+
+def _parent(run: _Run, number: int) -> str:
+    """The snapshot of the layers below one; empty for the lowest."""
+    return run.chain_ids[number - 1] if number else ""

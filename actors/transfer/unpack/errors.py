@@ -27,6 +27,10 @@ _ARCHIVE = frozenset(
 _PERMISSION = frozenset({errno.EACCES, errno.EPERM})
 
 
+NEEDS_PARENT = "needs_parent"
+"""`details["reason"]` of an entry that may be right on top of the layers below, and cannot be applied without them."""
+
+
 class UnpackError(Exception):
     """A layer could not be unpacked.
 

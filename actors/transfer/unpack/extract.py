@@ -16,8 +16,8 @@ from actors.transfer.unpack import attributes, header, limits, names, tree, whit
 from actors.transfer.unpack.archive import Entry, truncated
 from actors.transfer.unpack.attributes import SPECIAL_BITS
 from actors.transfer.unpack.bytestream import ByteStream
-from actors.transfer.unpack.directories import Directories, Directory
-from actors.transfer.unpack.errors import UnpackError, shown
+from actors.transfer.unpack.directories import Directories, Directory, is_whiteout
+from actors.transfer.unpack.errors import NEEDS_PARENT, UnpackError, shown
 from actors.transfer.unpack.limits import Limits
 from actors.transfer.unpack.messages import Whiteouts
 from actors.transfer.unpack.removed import Removals
@@ -203,6 +203,8 @@ class Extractor:
             source = os.stat(target_base, dir_fd=self._directories.find(parent).fd, follow_symlinks=False)
             if stat.S_ISDIR(source.st_mode):
                 raise IsADirectoryError
+            if self._deleter.leaves_marks and is_whiteout(source):
+                raise FileNotFoundError
             try:
                 link(directory.fd)
             except FileExistsError:
@@ -214,7 +216,11 @@ class Extractor:
             raise UnpackError(
                 Code.INVALID_ARGUMENT,
                 f"hard link '{shown(entry.name)}' of the layer leads to '{shown(entry.link)}', which is no file of it",
-                {"entry": shown(entry.name), "link": shown(entry.link)},
+                {
+                    "entry": shown(entry.name),
+                    "link": shown(entry.link),
+                    **({"reason": NEEDS_PARENT} if self._deleter.leaves_marks else {}),
+                },
             ) from None
 
     def _node(self, entry: Entry, directory: Directory, base: bytes) -> None:

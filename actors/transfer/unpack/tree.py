@@ -1,12 +1,14 @@
 """Removing a directory with all that is in it, however deep, with two descriptors and no recursion.
 
 Directories below the one to remove are moved up into it, one level at a time, and emptied there: a tree deeper than
-PATH_MAX, or than there are descriptors, is removed like any other.
+PATH_MAX, or than there are descriptors, is removed like any other. Where a directory cannot be moved, as one of a lower
+layer through overlayfs, it is emptied where it stands.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 
 from linux.files import rename
@@ -52,11 +54,42 @@ def _empty(top: int) -> None:
                         rename(child, moved, source_dir_fd=fd, target_dir_fd=top)
                     except FileExistsError:
                         continue
+                    except OSError as error:
+                        if error.errno != errno.EXDEV:
+                            raise
+                        _empty_in_place(child, fd)
+                    else:
+                        pending.append(moved)
                     break
-                pending.append(moved)
         finally:
             os.close(fd)
         os.rmdir(name, dir_fd=top)
+
+
+def _empty_in_place(base: bytes, parent: int) -> None:
+    """Remove a directory by going down into it and up again, with one descriptor; nobody else moves things there."""
+    here = os.open(base, _OPEN, dir_fd=parent)
+    try:
+        path = [base]
+        todo = [_unlink_files(here)]
+        while path:
+            if todo[-1]:
+                path.append(todo[-1].pop())
+                here = _moved_to(here, path[-1])
+                todo.append(_unlink_files(here))
+                continue
+            todo.pop()
+            done = path.pop()
+            here = _moved_to(here, b"..")
+            os.rmdir(done, dir_fd=here)
+    finally:
+        os.close(here)
+
+
+def _moved_to(here: int, name: bytes) -> int:
+    there = os.open(name, _OPEN, dir_fd=here)
+    os.close(here)
+    return there
 
 
 def _unlink_files(fd: int) -> list[bytes]:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from actors.transfer.unpack import tree
+from linux import mount
 from linux.descriptors import opened
+from tests.support.fork import in_private_mounts
 
 
 def test_every_kind_of_thing_is_removed_and_nothing_is_followed(shm: str) -> None:
@@ -62,3 +64,25 @@ def test_what_cannot_be_removed_is_an_error(shm: str) -> None:
     with pytest.raises(PermissionError):
         tree.remove(b"version", dir_fd=fd)
     os.close(fd)
+
+
+@pytest.mark.parametrize("depth", [1, 3, 200])
+def test_directories_that_cannot_be_moved_are_emptied_where_they_stand(shm: str, depth: int) -> None:
+    def run() -> None:
+        for name in ("lower", "upper", "work", "merged"):
+            os.mkdir(f"{shm}/{name}")
+        deep = f"{shm}/lower/d/" + "/".join(["x"] * depth)
+        for branch in ("", "-other"):
+            os.makedirs(deep + branch)
+            Path(f"{deep}{branch}/file").write_bytes(b"")
+        options = f"lowerdir={shm}/lower,upperdir={shm}/upper,workdir={shm}/work"
+        mount.mount("overlay", f"{shm}/merged", fstype="overlay", data=options)
+        os.makedirs(f"{shm}/merged/d/new/deep")
+        root = os.open(f"{shm}/merged", os.O_RDONLY)
+        descriptors = len(os.listdir("/proc/self/fd"))
+        tree.remove(b"d", dir_fd=root)
+        assert os.listdir(f"{shm}/merged") == []
+        assert len(os.listdir("/proc/self/fd")) == descriptors
+        os.close(root)
+
+    in_private_mounts(run)
