@@ -117,19 +117,15 @@ class Commits:
         )
 
     async def take_in(self, call: Call, digest: str, *, size: int, make: Callable[[], str], labels: Labels) -> None:
-        """Make a local file's bytes a blob of the namespace; `make` copies them, in the thread pool, when needed.
+        """Make a local file's bytes a blob of the namespace; `make` copies and verifies them, in the thread pool, when
+        there is no blob of this size.
 
         Raises:
-            FailedPrecondition: the blob is there with another size.
+            FailedPrecondition: the bytes have another digest.
         """
         async with self._digests.alone(digest):
-            there = self._store.size(digest)
-            if there is None:
+            if self._store.size(digest) != size:
                 await self._blocking(self._take_in, digest, make)
-            elif there != size:
-                raise FailedPrecondition(
-                    f"blob '{digest}' has {there} bytes, not {size}", details={"reason": "size", "size": there}
-                )
             await self._names.register(call, digest, size=size, labels=labels)
             failpoint.hit("content.ingest-file.registered")
 

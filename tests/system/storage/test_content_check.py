@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.internal import IngestFile
 from tests.conformance.content import digest_of, touch
 from tests.support.storage import Storage
 from tests.support.wait import until
@@ -69,7 +70,7 @@ def test_whole_blobs_are_fine_and_every_one_is_looked_at(client: Client) -> None
 
 
 @pytest.mark.parametrize("how", FOUND)
-@pytest.mark.parametrize("again", ["put", "ingest", "write"])
+@pytest.mark.parametrize("again", ["put", "ingest", "write", "file"])
 def test_a_damaged_blob_is_found_and_storing_it_again_mends_it(
     daemon: Storage, client: Client, how: str, again: str
 ) -> None:
@@ -93,6 +94,10 @@ def test_a_damaged_blob_is_found_and_storing_it_again_mends_it(
         client.content.put(data)
     elif again == "ingest":
         client.content.ingest(io.BytesIO(data), ref="again", expected=digest)
+    elif again == "file":
+        Path(daemon.directory, "file").write_bytes(data)
+        request = IngestFile(path=f"{daemon.directory}/file", offset=0, length=SIZE, digest=digest)
+        daemon.ingest_file(client, request)
     else:
         client.content.write("again", data, expected=digest)
         assert client.content.commit("again").labels == {"a": "1"}
