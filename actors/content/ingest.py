@@ -8,9 +8,12 @@ to that.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import stat
+from collections.abc import Callable
+from concurrent.futures.thread import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,6 +29,28 @@ if TYPE_CHECKING:
 
 _READ_BYTES = 256 * 1024
 _OPEN_DATA = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+
+PARALLEL_BYTES = 512 * 1024
+"""From so many bytes on they are hashed and written at the same time, by two threads."""
+
+
+@functools.cache
+def _hasher() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=2, thread_name_prefix="hash")
+
+
+def _hashed(state: _Hash, buffers: Buffers) -> Callable[[], _Hash]:
+    """Begin to add bytes to a copy of a hash; calling what is returned waits for it."""
+    after = state.copy()
+
+    def add() -> _Hash:
+        for buffer in buffers:
+            after.update(buffer)
+        return after
+
+    if sum(len(buffer) for buffer in buffers) < PARALLEL_BYTES:
+        return add
+    return _hasher().submit(add).result
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -162,6 +187,8 @@ class Ingest:
         if hashed is None:
             raise RuntimeError("bytes were appended to an ingest that is not open")
         position = self.offset
+        # A copy: if the disk is full, the hash is as it was.
+        hashing = _hashed(hashed, buffers)
         try:
             for buffer in buffers:
                 data = memoryview(buffer)
@@ -173,8 +200,7 @@ class Ingest:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, self.offset)
             raise
-        for buffer in buffers:
-            hashed.update(buffer)
+        self._hash = hashing()
         self._moved(position)
 
     def holds(self, buffers: Buffers, offset: int) -> bool:
