@@ -73,6 +73,8 @@ class Rig:
         content = self.client.content
         info = content.ingest(b"a blob of a client")
         assert content.read(info.digest) == b"a blob of a client"
+        # With a ref it is an ingest, without one it is put in one call.
+        content.delete(content.ingest(b"a blob with a ref", ref="whole").digest)
         content.write("half", b"half of it")
         content.abort("half")
         content.delete(info.digest)
