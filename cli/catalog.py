@@ -38,6 +38,8 @@ COMMANDS: dict[str, Entry] = {
     "start": Entry("lifecycle", "start", "Start containers that are created or stopped.", CONTAINERS),
     "kill": Entry("lifecycle", "kill", "Send containers a signal, SIGKILL by default.", CONTAINERS),
     "wait": Entry("lifecycle", "wait", "Wait for containers to end and print their exit codes.", CONTAINERS),
+    "commit": Entry("commit", "commit", "Make an image of what a container has changed.", CONTAINERS),
+    "diff": Entry("diff", "diff", "Show what a container has changed in its files.", CONTAINERS),
     "rm": Entry("container", "rm", "Remove containers with their tasks and snapshots.", CONTAINERS),
     "inspect": Entry("inspect", "inspect", "Show containers or images as JSON.", CONTAINERS),
     "images": Entry("image", "ls", "List images.", IMAGES),

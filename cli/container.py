@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import complete
+from cli.commit import commit
+from cli.diff import diff
 from cli.duration import timestamp
 from cli.each import do
 from cli.group import Noun, command, option
@@ -26,7 +28,7 @@ def container() -> None:
     """Containers: records of what is to be run."""
 
 
-for _shared in (start, stop, kill, wait):
+for _shared in (start, stop, kill, wait, commit, diff):
     container.add_command(_shared)
 
 

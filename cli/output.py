@@ -46,7 +46,7 @@ def print_json_line(value: Any) -> None:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Columns aligned at the left, without trailing blanks; a cell's control characters are made visible."""
-    cells = [list(header), *([_cell(value) for value in row] for row in rows)]
+    cells = [list(header), *([visible(value) for value in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     lines = (GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells)
     return "".join(f"{line}\n" for line in lines)
@@ -66,7 +66,7 @@ def fields(pairs: Iterable[tuple[str, object]]) -> str:
     """`name: value` lines, the values aligned."""
     known = list(pairs)
     width = max((len(name) for name, _ in known), default=0)
-    return "".join(f"{name + ':':<{width + 1}} {_cell(value)}".rstrip() + "\n" for name, value in known)
+    return "".join(f"{name + ':':<{width + 1}} {visible(value)}".rstrip() + "\n" for name, value in known)
 
 
 def labels_text(labels: dict[str, str]) -> str:
@@ -82,7 +82,8 @@ def short_id(text: str) -> str:
     return text
 
 
-def _cell(value: object) -> str:
+def visible(value: object) -> str:
+    """One value as text whose control characters are made visible."""
     text = str(value)
     if text.isprintable():
         return text
