@@ -32,24 +32,28 @@ def _off(_name: str) -> None:
     """Nothing is armed and nothing can be."""
 
 
+directory = ""
+"""Where points are armed; empty when none can be."""
+
 hit: Callable[[str], None] = _off
 """Fail here if a test wants it. Call it as `failpoint.hit(…)`: the name is bound anew when points are switched on."""
 
 
-def enable(directory: str) -> None:
-    """Look for armed points in `directory` from now on; an empty one switches them off."""
-    global hit
+def enable(where: str) -> None:
+    """Look for armed points in the directory `where` from now on; an empty one switches them off."""
+    global hit, directory
 
     def on(name: str) -> None:
-        taken = f"{directory}/{name}.hit"
+        taken = f"{where}/{name}.hit"
         try:
-            os.rename(f"{directory}/{name}", taken)
+            os.rename(f"{where}/{name}", taken)
         except OSError:
             return
         with open(taken, encoding="utf-8") as file:
             _act(name, file.read().split())
 
-    hit = on if directory else _off
+    directory = where
+    hit = on if where else _off
 
 
 def _act(name: str, words: list[str]) -> None:

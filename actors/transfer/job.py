@@ -12,9 +12,11 @@ from wharfie.types.base import Message, Mount
 
 
 class UnpackJob(Message, frozen=True, kw_only=True):
-    """Unpack a layer; descriptors: the file with its bytes, the directory that becomes the layer.
+    """Unpack a layer; descriptors: the file with its bytes, when it grows the counter of those that are there, the
+    directory that becomes the layer.
 
     Attributes:
+        is_growing: there is such a counter (`unpack/growth.py`).
         offset: where the layer begins in the file, and `length` its bytes.
         media_type: says how it is compressed, else its first bytes do.
         overlay: deletions are written as overlay's whiteouts.
@@ -32,6 +34,7 @@ class UnpackJob(Message, frozen=True, kw_only=True):
     mounts: list[Mount] = []
     place: str = ""
     sync: bool = False
+    is_growing: bool = False
 
 
 class UnpackedLayer(Message, frozen=True, kw_only=True):
@@ -95,11 +98,13 @@ def _unpack(request: UnpackJob, fds: list[int], report: JobReport) -> UnpackedLa
 
     failpoint.hit("transfer.job.unpack")
     source, *given = fds
+    growth_fd = given.pop(0) if request.is_growing else -1
     target = given[0] if given else _mounted(request)
     asked = UnpackRequest(
         blob_path=f"/proc/self/fd/{source}",
         offset=request.offset,
         length=request.length,
+        growth_fd=growth_fd,
         media_type=request.media_type,
         target=f"/proc/self/fd/{target}",
         whiteouts=Whiteouts.OVERLAY if request.overlay else Whiteouts.PLAIN,

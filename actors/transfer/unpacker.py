@@ -19,9 +19,11 @@ from weakref import WeakValueDictionary
 
 from actors.jobs import KILLED, Jobs
 from actors.transfer import chains, targets
+from actors.transfer.arrival import Arrival
 from actors.transfer.blobs import GC_SNAPSHOT, UNCOMPRESSED
 from actors.transfer.implicit import settle
 from actors.transfer.job import UnpackedLayer, UnpackJob
+from actors.transfer.layersource import REPLACED, Opened, open_source
 from actors.transfer.operations import Report
 from actors.transfer.plan import Layer, RootFs
 from actors.transfer.targets import Target
@@ -41,10 +43,7 @@ PREFIX = "unpack-"
 """How the key of a snapshot in the making begins."""
 
 _TRIES = 3
-"""How often a layer is begun anew because somebody killed its job."""
-
-Opened = tuple[int, int, int]
-"""A descriptor (the taker closes it), an offset in it, and a length."""
+"""How often a layer is begun anew because somebody killed its job, or its bytes were replaced."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +54,7 @@ class Order:
         snapshotter: never empty.
         open_layer: where a layer's bytes are.
         may_commit: set when the layers are in the content store; nothing is committed before.
+        arrival: of a layer that may still be on its way, read while it arrives; committed only when it is whole.
     """
 
     namespace: str
@@ -63,6 +63,7 @@ class Order:
     open_layer: Callable[[Layer], Opened]
     may_commit: asyncio.Event
     report: Report
+    arrival: Callable[[Layer], Arrival] | None = None
 
     @property
     def rebases(self) -> bool:
@@ -214,18 +215,12 @@ class Unpacker:
                     on_top = mounts if parent and target.overlay else []
                     result = await self._run_job(order, layer, target, mounts=on_top)
                 except Aborted as error:
-                    if error.details.get("reason") != KILLED or attempt == _TRIES - 1:
+                    if error.details.get("reason") not in {KILLED, REPLACED} or attempt == _TRIES - 1:
                         raise
                     await self._remove(run, key)
                 else:
                     break
         failpoint.hit("transfer.unpack.after-apply")
-        if result.diff_id != layer.diff_id:
-            raise FailedPrecondition(
-                f"layer '{layer.digest}' unpacks to diff id '{result.diff_id}', its image's configuration says"
-                f" '{layer.diff_id}'; the image is broken",
-                details={"reason": "diff_id", "digest": layer.digest, "diff_id": result.diff_id},
-            )
         run.directories[number] = target.directory
         return _Applied(key=key, target=target, layer=result, parent=parent)
 
@@ -251,16 +246,17 @@ class Unpacker:
         def progress(done: int) -> None:
             order.report(Progress(event="unpacking", name=layer.digest, done=done, total=layer.size))
 
-        progress(0)
-        source, offset, length = order.open_layer(layer)
-        try:
+        arrival = order.arrival(layer) if order.arrival is not None else None
+        async with open_source(layer, open_layer=order.open_layer, arrival=arrival) as source:
+            progress(0)
             directory = os.open(target.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
-                return await self._jobs.run(
+                job = self._jobs.run(
                     "actors.transfer.job:unpack",
                     UnpackJob(
-                        offset=offset,
-                        length=length,
+                        offset=source.offset,
+                        length=source.length,
+                        is_growing=source.growth_fd >= 0,
                         media_type=layer.media_type,
                         overlay=target.overlay and not mounts,
                         max_bytes=settings.max_unpacked_bytes,
@@ -271,17 +267,25 @@ class Unpacker:
                     ),
                     UnpackedLayer,
                     name="unpack",
-                    fds=[source] if mounts else [source, directory],
+                    fds=[
+                        source.fd,
+                        *([source.growth_fd] if source.growth_fd >= 0 else []),
+                        *([] if mounts else [directory]),
+                    ],
                     progress=progress,
                 )
+                result = await source.unless_replaced(job)
             finally:
                 os.close(directory)
-        finally:
-            os.close(source)
+            if result.diff_id != layer.diff_id:
+                raise await source.reason_why(_other_diff_id(layer, result.diff_id))
+            return result
 
     async def _commit(self, run: _Run, number: int, applied: _Applied) -> None:
         order = run.order
         await order.may_commit.wait()
+        if order.arrival is not None:
+            await order.arrival(order.rootfs.layers[number]).whole()
         parent = "" if applied.parent else _parent(run, number)
         failpoint.hit("transfer.unpack.before-commit")
         chain_id = run.chain_ids[number]
@@ -374,3 +378,11 @@ class Unpacker:
 def _parent(run: _Run, number: int) -> str:
     """The snapshot of the layers below one; empty for the lowest."""
     return run.chain_ids[number - 1] if number else ""
+
+
+def _other_diff_id(layer: Layer, found: str) -> FailedPrecondition:
+    return FailedPrecondition(
+        f"layer '{layer.digest}' unpacks to diff id '{found}', its image's configuration says '{layer.diff_id}';"
+        " the image is broken",
+        details={"reason": "diff_id", "digest": layer.digest, "diff_id": found},
+    )

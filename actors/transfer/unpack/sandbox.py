@@ -59,8 +59,16 @@ def isolate() -> None:
     namespaces.unshare_mounts()
 
 
-def seal(keep: Iterable[Capability] = (), *, writable: Iterable[str] = ()) -> None:
-    """Make every mount read-only but those at `writable`, then give up the rest. After `isolate`, once."""
+def seal(
+    keep: Iterable[Capability] = (),
+    *,
+    writable: Iterable[str] = (),
+    refused: Iterable[str] = seccomp.NETWORK | seccomp.PRIVILEGED,
+) -> None:
+    """Make every mount read-only but those at `writable`, then give up the rest. After `isolate`, once.
+
+    `refused` are system calls; who has to speak with others is not refused the network.
+    """
     try:
         mountattr.set_read_only("/", recursive=True)
         for path in writable:
@@ -71,4 +79,4 @@ def seal(keep: Iterable[Capability] = (), *, writable: Iterable[str] = ()) -> No
             raise
     prctl.set_no_new_privs()
     capabilities.limit_to(keep)
-    seccomp.deny(seccomp.NETWORK | seccomp.PRIVILEGED)
+    seccomp.deny(refused)
