@@ -12,11 +12,11 @@ import tempfile
 import time
 
 import wharfie
-from bench import blobs, crash, images, lives, memory, records, snapshots, wire
+from bench import blobs, crash, images, lives, memory, pulls, records, snapshots, wire
 from bench.daemons import ROOT, Containerd, Wharfied, version_of
 from bench.figure import HEAD, Figure
 
-GROUPS = ("start", "wire", "lives", "cli", "snapshots", "records", "blobs", "images", "memory", "crash")
+GROUPS = ("start", "wire", "lives", "cli", "snapshots", "records", "blobs", "images", "pulls", "memory", "crash")
 
 
 def main() -> int:
@@ -71,6 +71,8 @@ def main() -> int:
                 figures += blobs.measure(ours, theirs)
             if "images" in options.only:
                 figures += images.measure(ours, theirs, directory)
+            if "pulls" in options.only:
+                figures += pulls.measure(ours, theirs, directory)
             if "crash" in options.only:
                 figures += crash.measure(ours)
         finally:

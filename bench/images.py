@@ -40,7 +40,7 @@ def unpack_in_containerd(theirs: Containerd) -> str:
 
 def measure(ours: Wharfied, theirs: Containerd, directory: str) -> list[Figure]:
     figures = []
-    for layers, limit in ((1, 0.5), (6, None)):
+    for layers, limit in ((1, 0.35), (6, 0.25)):
         path = make(f"{directory}/big{layers}.tar", "--files", "10000", "--bytes", "200M", "--layers", str(layers))
 
         def import_ours(path: str = path) -> None:

@@ -50,6 +50,7 @@ class Carrier:
         connection = self._connection
         while outbox and connection.send(outbox[0]):
             outbox.popleft()
+        connection.flush()
         self._watch()
         if connection.edge_triggered and self._loop is not None:
             # Sending may have consumed the edge of something that came in.

@@ -46,7 +46,7 @@ class Connection(Protocol):
         """The messages that are there; connects again when it is time to."""
 
     def send(self, frames: Sequence[Any]) -> bool:
-        """Send or queue a message. False: there is no router at present, or it does not read; nothing was queued."""
+        """Queue a message, for `flush`. False: there is no router at present, or it does not read: not queued."""
 
     def flush(self) -> None:
         """Write what waits."""
@@ -111,7 +111,6 @@ class UnixConnection:
         if link is None or link.queued_bytes > QUEUE_MAX_BYTES:
             return False
         link.queue(frames)
-        link.flush()
         return True
 
     def flush(self) -> None:

@@ -307,6 +307,7 @@ class Channel:
         connection = self._connection
         if not connection.send(frames):
             return False
+        connection.flush()
         # Who polls has to look again: for an edge that the sending has consumed, or for room to write.
         if self._reading and (connection.edge_triggered or connection.wants_write()):
             os.write(self._wake_write, b"x")

@@ -73,6 +73,7 @@ def test_a_client_that_comes_back_under_its_name_gets_the_answer_it_waited_for(b
     first = UnixConnection(broker.address, identity=b"me")
     heard(first, "hello")
     first.send(wait_message(1, "gate"))
+    first.flush()
     until(lambda: notes(broker))
     first.close()
     second = UnixConnection(broker.address, identity=b"me")
@@ -87,6 +88,7 @@ def test_the_requests_of_a_client_that_is_gone_are_dropped(broker: Broker) -> No
     gone = UnixConnection(broker.address, identity=b"gone")
     heard(gone, "hello")
     gone.send(wait_message(1, "never"))
+    gone.flush()
     until(lambda: notes(broker))
     gone.close()
     with wharfie.connect(broker.address, timeout_s=30) as client:
@@ -97,6 +99,7 @@ def test_a_name_that_is_in_use_cannot_be_taken(broker: Broker) -> None:
     owner = UnixConnection(broker.address, identity=b"mine")
     heard(owner, "hello")
     owner.send(wait_message(1, "gate"))
+    owner.flush()
     until(lambda: notes(broker))
     pid = os.fork()
     if pid == 0:

@@ -87,6 +87,7 @@ def test_a_router_of_libzmq_hears_our_probe_and_both_sides_understand_each_other
     for size in SIZES:
         frames = [b"W1", os.urandom(size), b"", os.urandom(size)]
         assert ours.send(frames)
+        ours.flush()
         until(lambda: ours.flush() or not ours.wants_write())
         assert router.recv_multipart() == [b"ours", *frames]
         router.send_multipart([b"ours", *frames])
