@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import leaks
 
@@ -24,6 +25,11 @@ NEED_ROOT = (
 """Directories whose tests mount, make control groups or run containers."""
 
 TESTS = Path(__file__).parent
+
+# How long an example takes says something of the machine's load, and nothing of what is tested.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
+
 _at_start: list[leaks.Snapshot] = []
 
 

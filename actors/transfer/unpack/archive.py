@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from actors.transfer.unpack import header, pax, sparse
+from actors.transfer.unpack import acl, header, pax, sparse
 from actors.transfer.unpack.bytestream import ByteStream
 from actors.transfer.unpack.errors import UnpackError, shown
 from actors.transfer.unpack.header import BLOCK_SIZE, Header, HeaderError
@@ -197,9 +197,13 @@ def _apply(entry: Entry, extensions: _Extensions) -> list[tuple[bytes, bytes]]:
     """Overwrite what the extensions say more exactly; return the records about holes."""
     sparse_records = []
     xattrs: dict[bytes, bytes] = {}
+    lists: dict[bytes, bytes] = {}
     for key, value in extensions.records:
         if key.startswith(pax.XATTR_PREFIX):
             xattrs[key[len(pax.XATTR_PREFIX) :]] = value
+        elif key in acl.RECORDS:
+            if (encoded := acl.encode(value)) is not None:
+                lists[acl.RECORDS[key]] = encoded
         elif key.startswith(pax.SPARSE_PREFIX):
             sparse_records.append((key[len(pax.SPARSE_PREFIX) :], value))
         elif not value:
@@ -219,8 +223,9 @@ def _apply(entry: Entry, extensions: _Extensions) -> list[tuple[bytes, bytes]]:
             entry.mtime_ns = pax.time_ns(value)
         elif key == b"atime":
             entry.atime_ns = pax.time_ns(value)
-    if xattrs:
-        entry.xattrs = xattrs
+    if xattrs or lists:
+        # Where a list stands as an attribute too, that is the more exact one.
+        entry.xattrs = {**lists, **xattrs}
     if extensions.long_name is not None:
         entry.name = extensions.long_name
     if extensions.long_link is not None:
