@@ -72,6 +72,71 @@ class BlobNames(Message, frozen=True, kw_only=True):
     is_shareable: bool = False
 
 
+class IngestName(Message, frozen=True, kw_only=True):
+    """An ingest, by namespace and ref."""
+
+    namespace: str
+    ref: str
+
+
+class IngestsHeld(Message, frozen=True, kw_only=True):
+    """`metadata.ingests_held`: which of these some lease holds."""
+
+    ingests: list[IngestName]
+
+
+class HeldIngests(Message, frozen=True, kw_only=True):
+    """For each ingest, in order, whether a lease holds it."""
+
+    held: list[bool]
+
+
+class BlobsNamed(Message, frozen=True, kw_only=True):
+    """`metadata.blobs_named`: which of these digests some namespace names."""
+
+    digests: list[str]
+
+
+class NamedBlobs(Message, frozen=True, kw_only=True):
+    """Those that are named."""
+
+    digests: list[str]
+
+
+class ContentCollect(Message, frozen=True, kw_only=True):
+    """`content.collect`: delete the bytes of these digests where nobody names them, and expired ingests. Idempotent.
+
+    With `all` look at every file. With `dry` delete nothing and tell.
+    """
+
+    digests: list[str] = []
+    all: bool = False
+    dry: bool = False
+
+
+class ContentCollected(Message, frozen=True, kw_only=True):
+    """What was deleted; the digests only of a dry run."""
+
+    files: int = 0
+    bytes: int = 0
+    ingests: int = 0
+    digests: list[str] = []
+
+
+class SnapshotCollect(Message, frozen=True, kw_only=True):
+    """`snapshot.collect`: delete a snapshotter's directories that no snapshot has. Idempotent. `dry`: only tell."""
+
+    snapshotter: str
+    dry: bool = False
+
+
+class SnapshotCollected(Message, frozen=True, kw_only=True):
+    """How many went; of a dry run the numbers that would."""
+
+    removed: int = 0
+    numbers: list[int] = []
+
+
 class SnapshotCreate(Message, frozen=True, kw_only=True):
     """`metadata.snapshot_create`: allocates a number and names it. Errors as `snapshots.prepare`."""
 

@@ -23,6 +23,7 @@ GENERATED = (
     "content",
     "diff",
     "events",
+    "gc",
     "images",
     "introspection",
     "leases",

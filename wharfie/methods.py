@@ -81,7 +81,8 @@ METHODS: dict[str, Method] = {
         " content.update snapshots.update snapshots.prepare snapshots.view snapshots.remove events.publish"
         " leases.create leases.update leases.delete leases.add_resource leases.delete_resource",
     ),
-    **_methods("metadata", stream="events.subscribe", namespaced=False),
+    **_methods("metadata", read="gc.explain"),
+    **_methods("metadata", read="gc.orphans", write="gc.run", stream="events.subscribe", namespaced=False),
     **_methods(
         "metadata",
         read="metadata.blob_named metadata.snapshot_get",
@@ -90,7 +91,12 @@ METHODS: dict[str, Method] = {
         " metadata.snapshot_remove events.forward",
         internal=True,
     ),
-    **_methods("metadata", read="metadata.snapshot_numbers", namespaced=False, internal=True),
+    **_methods(
+        "metadata",
+        read="metadata.snapshot_numbers metadata.blobs_named metadata.ingests_held",
+        namespaced=False,
+        internal=True,
+    ),
     **_methods(
         "content",
         read="content.status content.statuses",
@@ -98,6 +104,8 @@ METHODS: dict[str, Method] = {
         stream="content.read content.check",
     ),
     **_methods("content", write="content.ingest_file", internal=True, waits=True),
+    **_methods("content", write="content.collect", namespaced=False, internal=True, waits=True),
+    **_methods("snapshot", write="snapshot.collect", namespaced=False, internal=True, waits=True),
     **_methods("snapshot", write="snapshots.commit snapshots.cleanup"),
     **_methods(
         "snapshot",

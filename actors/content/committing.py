@@ -15,6 +15,7 @@ comes back for is dropped, and its blob with it when nobody names it.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -154,6 +155,33 @@ class Commits:
             return
         if not (await self._names.of(digest, namespace=namespace)).anywhere:
             await self._blocking(self._store.unlink, digest)
+
+    async def unlink_dead(self, digests: list[str], *, dry: bool = False) -> dict[str, int]:
+        """Delete the bytes of those digests that no namespace names or is about to. Idempotent.
+
+        Args:
+            digests: not too many: nobody commits or deletes any of them meanwhile.
+            dry: delete nothing.
+
+        Returns:
+            For each one that is, or would be, deleted its size in bytes.
+        """
+        async with contextlib.AsyncExitStack() as alone:
+            for digest in sorted(set(digests)):  # in order: two who do this never wait for one another
+                await alone.enter_async_context(self._digests.alone(digest))
+            sizes = {digest: self._store.size(digest) for digest in digests}
+            there = [digest for digest, size in sizes.items() if size is not None]
+            there = [digest for digest in there if not self._ingests.awaits_registration(digest)]
+            if not there:
+                return {}
+            named = await self._names.any_of(there)
+            failpoint.hit("content.collect.asked")
+            dead = {digest: sizes[digest] or 0 for digest in there if digest not in named}
+            if not dry:
+                for digest in dead:
+                    await self._blocking(self._store.unlink, digest)
+                failpoint.hit("content.collect.unlinked")
+            return dead
 
     async def drop_old_records(self, *, older_than_s: float = KEPT_S) -> None:
         """Forget commits that nobody will repeat any more, and the blobs of those that were never registered."""

@@ -97,6 +97,10 @@ class Ingests:
         """The ingest of a ref, if there is one."""
         return self._ingests.get((namespace, ref))
 
+    def all(self) -> list[Ingest]:
+        """Every ingest, in no order."""
+        return list(self._ingests.values())
+
     def of(self, namespace: str) -> Iterator[Ingest]:
         """The ingests of a namespace, by ref."""
         return (self._ingests[name] for name in sorted(self._ingests) if name[0] == namespace)

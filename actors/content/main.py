@@ -6,6 +6,7 @@ from typing import Any
 
 from actors.call import Call, handles
 from actors.content.checking import CheckService
+from actors.content.collecting import UNLEASED_NS
 from actors.content.ingests import Ingests
 from actors.content.locks import Digests
 from actors.content.names import Names
@@ -77,6 +78,7 @@ def inits(worker: Worker, settings: Settings, paths: Paths) -> dict[str, Init]:
             names=names,
             digests=digests,
             is_isolated=settings.content.sharing_policy == "isolated",
+            unleased_ns=int(settings.gc.default_lease_s * 1e9) or UNLEASED_NS,
         )
         service.heal()
         return [

@@ -27,6 +27,21 @@ class Names:
             timeout_s=_TIMEOUT_S,
         )
 
+    async def any_of(self, digests: list[str]) -> set[str]:
+        """Those of the digests that some namespace names."""
+        named = await self._worker.call(
+            "metadata.blobs_named", internal.BlobsNamed(digests=digests), internal.NamedBlobs, timeout_s=_TIMEOUT_S
+        )
+        return set(named.digests)
+
+    async def held(self, ingests: list[tuple[str, str]]) -> list[bool]:
+        """For each ingest (namespace, ref) whether a lease holds it."""
+        names = [internal.IngestName(namespace=namespace, ref=ref) for namespace, ref in ingests]
+        answer = await self._worker.call(
+            "metadata.ingests_held", internal.IngestsHeld(ingests=names), internal.HeldIngests, timeout_s=_TIMEOUT_S
+        )
+        return answer.held
+
     async def claim(self, call: Call, digest: str) -> internal.BlobNames:
         """As `of`; what the call's namespace names is held by its lease from now on.
 

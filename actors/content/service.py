@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from actors import internal
 from actors.call import Call, handles
 from actors.content import writing
+from actors.content.collecting import UNLEASED_NS, Collecting
 from actors.content.committing import KEPT_S, Commits, already_exists
 from actors.content.holders import Holders
 from actors.content.ingest import Ingest
@@ -39,6 +40,7 @@ class ContentService:
     Args:
         is_isolated: a namespace gets a blob of another one only by sending its bytes, unless one that has it is
             labelled as shareable.
+        unleased_ns: the age at which an ingest without a lease is dropped, if it did not grow meanwhile.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class ContentService:
         names: Names,
         digests: Digests,
         is_isolated: bool,
+        unleased_ns: int = UNLEASED_NS,
     ) -> None:
         self._worker = worker
         self._store = store
@@ -59,6 +62,15 @@ class ContentService:
         self._holders = Holders()
         self._is_isolated = is_isolated
         self._commits = Commits(worker, store=store, ingests=ingests, names=names, digests=digests)
+        self._collecting = Collecting(
+            worker,
+            store=store,
+            ingests=ingests,
+            names=names,
+            commits=self._commits,
+            slots=self._slots,
+            unleased_ns=unleased_ns,
+        )
         self._working: set[asyncio.Task[Any]] = set()
         self._tidying: asyncio.TimerHandle | None = None
 
@@ -190,6 +202,12 @@ class ContentService:
             self._commits.take_in(call, digest, size=request.length, make=make, labels=request.labels)
         )
         return internal.Ingested(digest=digest, size=request.length, path=self._store.path(digest))
+
+    @handles("content.collect")
+    async def collect(self, call: Call, request: internal.ContentCollect) -> internal.ContentCollected:
+        """See `internal.ContentCollect`."""
+        del call
+        return await self._to_the_end(self._collecting.collect(request))
 
     # -- at start ----------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ import stat
 from collections.abc import Sequence
 
 from wharfie.errors import FailedPrecondition, InvalidArgument
+from wharfie.identifiers import is_digest
 
 ALGORITHMS = ("sha256", "sha384", "sha512")
 
@@ -59,6 +60,11 @@ class BlobStore:
     def path(self, digest: str) -> str:
         """Where a blob is, or would be; the digest must have been checked."""
         return blob_path(self._blobs, digest)
+
+    def digests(self) -> list[str]:
+        """The digests of all files that are blobs, in no order. Others are somebody else's."""
+        found = (f"{name}:{encoded}" for name in ALGORITHMS for encoded in os.listdir(f"{self._blobs}/{name}"))
+        return [digest for digest in found if is_digest(digest)]
 
     def size(self, digest: str) -> int | None:
         """Bytes of a blob; None when there is none, or something that is no file is in its place."""

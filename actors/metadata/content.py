@@ -9,10 +9,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from actors.call import Call, handles
-from actors.internal import BlobClaim, BlobForget, BlobNamed, BlobNames, BlobRegister, BlobRegistered
+from actors.internal import (
+    BlobClaim,
+    BlobForget,
+    BlobNamed,
+    BlobNames,
+    BlobRegister,
+    BlobRegistered,
+    BlobsNamed,
+    NamedBlobs,
+)
 from actors.metadata import masks, records
 from actors.metadata.namespaces import ensure_namespace
 from actors.metadata.references import CONTENT, INGESTS, Kind
@@ -146,6 +156,16 @@ class ContentService:
         else:
             self.store.holding.check(call)
         return names
+
+    @handles("metadata.blobs_named")
+    def any_named(self, call: Call, request: BlobsNamed) -> NamedBlobs:
+        """Which of these some namespace names."""
+        del call
+        found = self.store.read(
+            "SELECT DISTINCT digest FROM blobs WHERE digest IN (SELECT value FROM json_each(?))",
+            (msgspec.json.encode(request.digests).decode(),),
+        )
+        return NamedBlobs(digests=[digest for (digest,) in found])
 
     def _names(self, namespace: str, digest: str) -> BlobNames:
         rows = self.store.read("SELECT namespace, size FROM blobs WHERE digest = ?", (digest,)).fetchall()

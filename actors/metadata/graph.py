@@ -33,12 +33,14 @@ class Graph:
     Attributes:
         barrier: of the collection that is under way.
         deletions: edges and objects that went since the start: each may have made garbage.
+        expiry_changed: whether something has another time at which it goes.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self.barrier: Barrier | None = None
         self.deletions = 0
+        self.expiry_changed = False
 
     def add(
         self,
@@ -115,6 +117,12 @@ class Graph:
         """An edge that stands in a column or in a lease is new."""
         if self.barrier is not None:
             self.barrier.named(namespace, kind, name)
+
+    def expires(self, at_ns: int | None, *, now_ns: int) -> None:
+        """An object that is new, or was changed, goes by itself at a time; None is never."""
+        if at_ns is not None:
+            self.expiry_changed = True
+            self.deletions += at_ns <= now_ns
 
     def touched(self, namespace: str, kind: Kind, number: int) -> None:
         """Whether an object is reached may have changed in a way that only the object shows."""

@@ -131,12 +131,12 @@ class Holding:
         if not cursor.rowcount:
             return None
         number = cursor.lastrowid
+        self._graph.expires(expires_ns, now_ns=now_ns)
         self._graph.add(Kind.LEASE, number, namespace=namespace, labels=lease.labels)
         return number
 
     def delete(self, number: int) -> None:
-        """Forget a lease and what it held."""
-        self._connection.execute("DELETE FROM lease_resources WHERE lease = ?", (number,))
+        """Forget a lease; the list of what it held, which may be long, goes with the next collection."""
         self._connection.execute("DELETE FROM leases WHERE number = ?", (number,))
         self._graph.forget(Kind.LEASE, number)
 

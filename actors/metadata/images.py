@@ -14,7 +14,7 @@ from actors.metadata import masks, records
 from actors.metadata.masks import Path
 from actors.metadata.namespaces import ensure_namespace
 from actors.metadata.references import CONTENT, EXPIRE_LABEL, IMAGES, Kind, expires_ns
-from actors.metadata.transaction import Transactions, mutation
+from actors.metadata.transaction import Replying, Transactions, mutation
 from wharfie import protocol
 from wharfie.errors import AlreadyExists, NotFound
 from wharfie.filters import FieldPath, Filters
@@ -90,6 +90,7 @@ class ImageService:
         graph = self.store.graph
         graph.add(Kind.IMAGE, inserted.lastrowid, namespace=namespace, labels=made.labels)
         graph.named(namespace, CONTENT, made.target.digest)
+        graph.expires(expires_ns(made.labels), now_ns=now_ns)
         if EXPIRE_LABEL in made.labels:
             self.store.holding.hold_by_lease(call, IMAGES, made.name)
         self._publish(namespace, "/images/create", {"name": made.name, "labels": made.labels})
@@ -117,9 +118,15 @@ class ImageService:
         return record
 
     @handles("images.delete")
+    def delete(self, call: Call, request: images.Delete) -> Replying:
+        """Forget a name; with `sync` what only it held is gone when this is answered.
+
+        Raises: NotFound (also: it stands for another digest than `target` says).
+        """
+        return self.store.replying(self._delete(call, request), collected=request.sync)
+
     @mutation
-    def delete(self, call: Call, request: images.Delete) -> Empty:
-        """Forget a name. Raises: NotFound (also: it stands for another digest than `target` says)."""
+    def _delete(self, call: Call, request: images.Delete) -> Empty:
         namespace = check_namespace(call.namespace)
         number, record = self._row(namespace, request.name)
         if request.target is not None:
@@ -139,6 +146,7 @@ class ImageService:
         graph = self.store.graph
         graph.change(Kind.IMAGE, number, namespace=namespace, before=old.labels, after=made.labels)
         graph.touched(namespace, Kind.IMAGE, number)  # it may no longer expire
+        graph.expires(expires_ns(made.labels), now_ns=self.store.now_ns())
         if made.target.digest != old.target.digest:
             graph.named(namespace, CONTENT, made.target.digest)
             graph.deletions += 1

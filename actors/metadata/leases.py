@@ -11,12 +11,12 @@ import os
 from msgspec.structs import replace
 
 from actors.call import Call, handles
-from actors.internal import LeaseHold
+from actors.internal import HeldIngests, IngestsHeld, LeaseHold
 from actors.metadata import masks, records
 from actors.metadata.holding import missing
 from actors.metadata.namespaces import ensure_namespace
 from actors.metadata.references import CONTENT, FLAT_LABEL, IMAGES, INGESTS, SNAPSHOTS, Kind, expires_ns
-from actors.metadata.transaction import Transactions, mutation
+from actors.metadata.transaction import Replying, Transactions, mutation
 from wharfie import protocol
 from wharfie.errors import AlreadyExists, InvalidArgument, Unimplemented
 from wharfie.filters import FieldPath, Filters
@@ -92,14 +92,18 @@ class LeaseService:
             (record, expires_ns(labels), FLAT_LABEL in labels, number),
         )
         graph = self.store.graph
+        graph.expires(expires_ns(labels), now_ns=self.store.now_ns())
         graph.change(Kind.LEASE, number, namespace=namespace, before=old.labels, after=labels)
         graph.touched(namespace, Kind.LEASE, number)  # it may no longer be flat, or not expire
         return record
 
     @handles("leases.delete")
+    def delete(self, call: Call, request: leases.Delete) -> Replying:
+        """Give a lease up; with `sync` what only it held is gone when this is answered. Raises: NotFound."""
+        return self.store.replying(self._delete(call, request), collected=request.sync)
+
     @mutation
-    def delete(self, call: Call, request: leases.Delete) -> Empty:
-        """Give a lease up. Raises: NotFound."""
+    def _delete(self, call: Call, request: leases.Delete) -> Empty:
         number, _ = self._row(check_namespace(call.namespace), request.id)
         self.store.holding.delete(number)
         return Empty()
@@ -145,6 +149,20 @@ class LeaseService:
         """Have the call's own lease hold something; without a lease a no-op. Raises: NotFound."""
         self.store.holding.hold_by_lease(call, request.type, request.id)
         return Empty()
+
+    @handles("metadata.ingests_held")
+    def ingests_held(self, call: Call, request: IngestsHeld) -> HeldIngests:
+        """For each ingest whether a lease of its namespace holds it."""
+        del call
+        return HeldIngests(held=[self._is_held(ingest.namespace, ingest.ref) for ingest in request.ingests])
+
+    def _is_held(self, namespace: str, ref: str) -> bool:
+        found = self.store.read(
+            "SELECT 1 FROM lease_resources JOIN leases ON number = lease"
+            " WHERE type = 'ingests' AND lease_resources.id = ? AND namespace = ? LIMIT 1",
+            (ref, namespace),
+        )
+        return found.fetchone() is not None
 
     def _row(self, namespace: str, name: str) -> tuple[int, bytes]:
         row = self.store.read(

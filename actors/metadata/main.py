@@ -11,16 +11,20 @@ from typing import Any
 
 from actors.call import Call, handles
 from actors.control import Control
+from actors.metadata.collector import Asks, Collector
 from actors.metadata.containers import ContainerService
 from actors.metadata.content import ContentService
 from actors.metadata.database import open_database
 from actors.metadata.eventlog import EventLog
 from actors.metadata.events import EventService, ForwardService
+from actors.metadata.gc import GarbageService
 from actors.metadata.housekeeping import Housekeeping
 from actors.metadata.images import ImageService
 from actors.metadata.leases import LeaseService
 from actors.metadata.namespaces import NamespaceService
 from actors.metadata.reserve import Reserve
+from actors.metadata.schedule import Knobs
+from actors.metadata.scheduler import Scheduler
 from actors.metadata.snapshotdoor import SnapshotDoor
 from actors.metadata.snapshots import SnapshotService
 from actors.metadata.transaction import Transactions
@@ -70,6 +74,10 @@ def main(control: Control, settings: Settings) -> None:
         for service in services_of(loaded, store, registry, settings):
             worker.add(service)
         worker.spawn(Housekeeping(store).run())
+        garbage = garbage_of(store, registry, settings, ask=worker.call)
+        store.after_collection = garbage.scheduler.after
+        worker.add(garbage)
+        worker.spawn(garbage.scheduler.run())
 
         async def close() -> None:
             store.close()
@@ -122,9 +130,32 @@ def inits(settings: Settings, paths: Paths) -> dict[str, Init]:
     }
 
 
+def snapshotters_of(registry: Registry) -> frozenset[str]:
+    """The snapshotters that there may be."""
+    return frozenset(plugin.id for plugin in registry.of_type(SNAPSHOTTER))
+
+
+def garbage_of(store: Transactions, registry: Registry, settings: Settings, *, ask: Asks | None) -> GarbageService:
+    """The collector and what is served of it; nothing runs yet."""
+    collector = Collector(store, ask=ask, snapshotters=snapshotters_of(registry))
+    return GarbageService(store, collector, Scheduler(store, collector, knobs_of(settings)))
+
+
+def knobs_of(settings: Settings) -> Knobs:
+    """When to collect, as configured."""
+    gc = settings.gc
+    return Knobs(
+        pause_threshold=gc.pause_threshold,
+        deletion_threshold=gc.deletion_threshold,
+        mutation_threshold=gc.mutation_threshold,
+        schedule_delay_s=gc.schedule_delay_s,
+        startup_delay_s=gc.startup_delay_s,
+    )
+
+
 def services_of(loaded: Loaded, store: Transactions, registry: Registry, settings: Settings) -> list[object]:
     """What the worker serves: the service plugins that loaded, and what other workers ask, which is always there."""
-    snapshotters = {plugin.id for plugin in registry.of_type(SNAPSHOTTER)}
+    snapshotters = snapshotters_of(registry)
     own = [found for (kind, _), found in loaded.instances.items() if kind == SERVICE]
     names = SnapshotService(store, default=settings.snapshot.snapshotter, known=snapshotters)
     return [

@@ -110,9 +110,10 @@ CREATE TABLE replies (
 """
 
 # A node is a row of any table, see `references`. Roots and back references are looked for from the other end.
+# AUTOINCREMENT: what a deleted lease held is deleted after it, by number.
 _VERSION_2 = """
 CREATE TABLE leases (
-    number INTEGER PRIMARY KEY,
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
     namespace TEXT NOT NULL,
     id TEXT NOT NULL,
     expires_ns INTEGER,
@@ -129,6 +130,7 @@ CREATE TABLE lease_resources (
     id TEXT NOT NULL,
     PRIMARY KEY (lease, type, id)
 ) WITHOUT ROWID;
+CREATE INDEX lease_ingests ON lease_resources (id) WHERE type = 'ingests';
 CREATE TABLE refs (
     node INTEGER NOT NULL,
     relation INTEGER NOT NULL,

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -27,6 +27,9 @@ from wharfie import failpoint, protocol
 from wharfie.errors import ResourceExhausted, WharfieError
 
 T = TypeVar("T")
+
+Replying = bytes | Coroutine[Any, Any, bytes]
+"""An answer that is there, or that takes a while."""
 
 
 class Transactions:
@@ -44,6 +47,8 @@ class Transactions:
         graph: what refers to what, for the collector.
         holding: the leases that hold what a call creates.
         mutations: changes since the start that were answered.
+        after_collection: runs a collection, then returns what it was given.
+        on_commit: told when something was committed.
     """
 
     def __init__(
@@ -65,6 +70,8 @@ class Transactions:
         self.graph = Graph(connection)
         self.holding = Holding(connection, self.graph, clock=self._now, keep_ns=default_lease_ns)
         self.mutations = 0
+        self.after_collection: Callable[[bytes], Coroutine[Any, Any, bytes]] | None = None
+        self.on_commit: Callable[[], None] | None = None
         self._lost: WharfieError | None = None
         self._is_closed = False
 
@@ -115,6 +122,10 @@ class Transactions:
             self._undo(call, coded)
             raise coded from error
 
+    def replying(self, reply: bytes, *, collected: bool) -> Replying:
+        """A reply, now or when a collection that begins after this has been run. There is none without a collector."""
+        return self.after_collection(reply) if collected and self.after_collection is not None else reply
+
     def _has_room(self) -> bool:
         """Whether the reserve can be taken again, or the database can grow within itself where things were deleted."""
         if self._reserve.take():
@@ -158,6 +169,8 @@ class Transactions:
             raise self._roll_back(error) from None
         failpoint.hit("metadata.commit.after")
         self.events.committed()
+        if self.on_commit is not None:
+            self.on_commit()
 
     def _end(self) -> None:
         if self._reserve.is_needed():

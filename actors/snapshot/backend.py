@@ -73,6 +73,10 @@ class Backend(ABC):
                 still under way and stays.
         """
 
+    def numbers(self) -> list[int]:
+        """The numbers that have a directory, for who looks for those without a name; none when it cannot be told."""
+        return []
+
     @abstractmethod
     def sweep(self) -> None:
         """Free the space of what was put away, also by earlier incarnations. Takes long; resumable by nature."""

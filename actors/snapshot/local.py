@@ -67,6 +67,10 @@ class LocalBackend(Backend):
         """See `Backend.cleanup`."""
         return self.directories.cleanup(known, highest)
 
+    def numbers(self) -> list[int]:
+        """See `Backend.numbers`."""
+        return self.directories.numbers()
+
     def sweep(self) -> None:
         """See `Backend.sweep`."""
         self.directories.sweep()

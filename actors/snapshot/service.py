@@ -133,6 +133,24 @@ class SnapshotService:
         await self._sweeper.sweep(backend)
         return snapshots.Cleaned(removed=removed)
 
+    @handles("snapshot.collect")
+    async def collect(self, call: Call, request: internal.SnapshotCollect) -> internal.SnapshotCollected:
+        """See `internal.SnapshotCollect`; of a snapshotter that does not work here nothing is deleted."""
+        backend = self._backends.get(request.snapshotter)
+        if backend is None:
+            return internal.SnapshotCollected()
+        if request.dry:
+            numbers = await self._numbers(backend, call.remaining_s())
+            known = frozenset(numbers.numbers)
+            found = await self._worker.blocking(backend.numbers)
+            return internal.SnapshotCollected(
+                numbers=[number for number in found if number <= numbers.highest and number not in known]
+            )
+        removed = await self._cleanup(backend, call.remaining_s())
+        failpoint.hit("snapshot.collect.put-away")
+        await self._sweeper.sweep(backend)
+        return internal.SnapshotCollected(removed=removed)
+
     @handles("snapshot.ping")
     def ping(self, call: Call, request: Empty) -> Empty:
         """The loop turns."""
@@ -226,6 +244,7 @@ class SnapshotService:
             internal.SnapshotRow,
             namespace=call.namespace,
             key=call.derive(step),
+            lease=call.lease,
             timeout_s=call.remaining_s(),
         )
 
@@ -282,13 +301,16 @@ class SnapshotService:
         self._sweeper.wake(backend)
         return Empty()
 
-    async def _cleanup(self, backend: Backend, timeout_s: float | None) -> int:
-        numbers = await self._worker.call(
+    async def _numbers(self, backend: Backend, timeout_s: float | None) -> internal.Numbers:
+        return await self._worker.call(
             "metadata.snapshot_numbers",
             internal.SnapshotNumbers(snapshotter=backend.name),
             internal.Numbers,
             timeout_s=timeout_s,
         )
+
+    async def _cleanup(self, backend: Backend, timeout_s: float | None) -> int:
+        numbers = await self._numbers(backend, timeout_s)
         self._born_before.setdefault(backend.name, numbers.highest)
         return await self._worker.blocking(backend.cleanup, frozenset(numbers.numbers), numbers.highest)
 

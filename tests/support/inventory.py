@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -20,6 +21,27 @@ def of(client: wharfie.Client) -> dict[str, list[str]]:
         "blobs": sorted(blob.digest for blob in client.content.list()),
         "ingests": sorted(status.ref for status in client.content.statuses()),
     }
+
+
+def clear(client: wharfie.Client, snapshotters: tuple[str, ...] = ("overlayfs",)) -> None:
+    """Remove everything from the client's namespace; what the garbage collector was quicker to remove is no matter."""
+    for container in client.containers.list():
+        container.delete(force=True)
+    for image in client.images.list():
+        client.images.delete(image.name)
+    for lease in client.leases.list():
+        client.leases.delete(lease.id)
+    for snapshotter in snapshotters:
+        while names := [snapshot.name for snapshot in client.snapshots.list(snapshotter=snapshotter)]:
+            for name in names:
+                with contextlib.suppress(wharfie.FailedPrecondition, wharfie.NotFound):
+                    client.snapshots.remove(name, snapshotter=snapshotter)
+    for blob in client.content.list():
+        with contextlib.suppress(wharfie.NotFound):
+            client.content.delete(blob.digest)
+    for status in client.content.statuses():
+        with contextlib.suppress(wharfie.NotFound):
+            client.content.abort(status.ref)
 
 
 def on_disk(root: Path, state: Path, *, namespace: str = "default") -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import tempfile
@@ -12,7 +13,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from actors.call import Call, Pass, handlers_of
-from actors.metadata.main import inits, open_store, services_of
+from actors.metadata.gc import GarbageService
+from actors.metadata.main import garbage_of, inits, open_store, services_of
 from actors.metadata.transaction import Transactions
 from actors.plugins.discover import discover
 from actors.plugins.load import load
@@ -20,6 +22,7 @@ from config.paths import Paths
 from config.settings import Events, Settings
 from wharfie import protocol
 from wharfie.protocol import Routed
+from wharfie.types import gc
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -29,6 +32,7 @@ class Services:
 
     def __init__(self, store: Transactions, services: list[object]) -> None:
         self.store = store
+        self.garbage = next(service for service in services if isinstance(service, GarbageService))
         self.handlers = {name: handler for service in services for name, handler in handlers_of(service).items()}
         self._route = 0
 
@@ -72,6 +76,10 @@ class Services:
         """The async generator of a stream's handler."""
         return self.handlers[method](Call(Routed(id=0, method=method)), request)
 
+    def collect(self) -> gc.Collected:
+        """Mark and sweep once; there are no owners to be told."""
+        return asyncio.run(self.garbage.collector.collect())
+
     def topics(self) -> list[str]:
         """The topics of all stored events, oldest first."""
         return [topic for (topic,) in self.store.read("SELECT topic FROM events ORDER BY seq")]
@@ -110,7 +118,8 @@ def open_services(directory: str, settings: Settings | None = None) -> Iterator[
     loaded = load(registry, worker="metadata", settings=settings, inits=inits(settings, Paths.of(settings)))
     store: Transactions = loaded.instances["metadata.v1", "sqlite"]
     try:
-        yield Services(store, services_of(loaded, store, registry, settings))
+        garbage = garbage_of(store, registry, settings, ask=None)
+        yield Services(store, [*services_of(loaded, store, registry, settings), garbage])
     finally:
         store.close()
 

@@ -136,8 +136,10 @@ class Worker:
         self._router.send_multipart([f"metadata#{self.generation}".encode(), MAGIC, protocol.encode(header), body])
 
     def answer(self) -> tuple[Header, bytes]:
-        """The next answer of any route."""
+        """The next answer of any route; what the worker asks of others (its collector does) is passed over."""
         frames = self._receive()
+        while protocol.decode_header(frames[2]).kind == "request":
+            frames = self._receive()
         return protocol.decode_header(frames[2]), frames[3]
 
     def drop_answers(self) -> None:

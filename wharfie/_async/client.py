@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wharfie._async.content import Content
     from wharfie._async.diff import Diff
     from wharfie._async.events import Events
+    from wharfie._async.gc import GarbageCollector
     from wharfie._async.images import Images
     from wharfie._async.introspection import Plugins
     from wharfie._async.leases import Leases
@@ -111,6 +112,13 @@ class AsyncClient:
         from wharfie._async.leases import Leases
 
         return Leases(self._caller)
+
+    @cached_property
+    def gc(self) -> GarbageCollector:
+        """Collecting what nothing holds."""
+        from wharfie._async.gc import GarbageCollector
+
+        return GarbageCollector(self._caller)
 
     @cached_property
     def tasks(self) -> Tasks:

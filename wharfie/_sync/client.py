@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from wharfie._sync.content import Content
     from wharfie._sync.diff import Diff
     from wharfie._sync.events import Events
+    from wharfie._sync.gc import GarbageCollector
     from wharfie._sync.images import Images
     from wharfie._sync.introspection import Plugins
     from wharfie._sync.leases import Leases
@@ -112,6 +113,13 @@ class Client:
         from wharfie._sync.leases import Leases
 
         return Leases(self._caller)
+
+    @cached_property
+    def gc(self) -> GarbageCollector:
+        """Collecting what nothing holds."""
+        from wharfie._sync.gc import GarbageCollector
+
+        return GarbageCollector(self._caller)
 
     @cached_property
     def tasks(self) -> Tasks:

@@ -13,6 +13,7 @@ import pytest
 
 from actors.internal import IngestFile
 from tests.conformance.content import digest_of, touch
+from tests.support import inventory
 from tests.support.storage import Storage
 from tests.support.wait import until
 from wharfie import AlreadyExists, Client, DataLoss, NotFound
@@ -28,8 +29,7 @@ _numbers = itertools.count(1)
 def client(daemon: Storage) -> Iterator[Client]:
     with daemon.connect(namespace=f"check-{next(_numbers)}") as connected:
         yield connected
-        for blob in connected.content.list():
-            connected.content.delete(blob.digest)
+        inventory.clear(connected)
 
 
 def path_of(daemon: Storage, digest: str) -> Path:

@@ -66,6 +66,11 @@ def go_through_everything(daemon: Storage, one: Client, two: Client, seed: str) 
     one.content.delete(digest_of(small))
     assert two.content.read(digest_of(small)) == small
     two.content.delete(digest_of(small))
+    # Garbage, collected.
+    lease = one.leases.create()
+    garbage = one.with_lease(lease.id).content.ingest(b"garbage " + small).digest
+    one.leases.delete(lease.id, sync=True)
+    assert garbage not in on_disk(daemon)
 
 
 def check(daemon: Storage, one: Client, two: Client, seed: str, before: set[str]) -> None:

@@ -42,6 +42,7 @@ def go_through_everything(sn: Snapshotter) -> None:
     with sn.seen(sn.prepare("temporary", "upper")) as root:
         write(f"{root}/gone", "gone")
     sn.remove("temporary")
+    sn.client.gc.run()
 
 
 def check(daemon: Storage, sn: Snapshotter) -> None:

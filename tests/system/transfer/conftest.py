@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import wharfie
+from tests.support import inventory
 from tests.support.daemon import Daemon
 from tests.support.failpoints import Failpoints
 from tests.support.wait import until
@@ -56,18 +57,7 @@ class Rig:
         return [node.pid for node in self.client.supervisor.get("transfer").children]
 
     def clear(self) -> None:
-        client = self.client
-        for image in client.images.list():
-            client.images.delete(image.name)
-        for snapshotter in ("overlayfs", "native"):
-            while names := self.snapshots(snapshotter):
-                for name in names:
-                    try:
-                        client.snapshots.remove(name, snapshotter=snapshotter)
-                    except wharfie.FailedPrecondition:
-                        continue
-        for blob in client.content.list():
-            client.content.delete(blob.digest)
+        inventory.clear(self.client, ("overlayfs", "native"))
 
 
 def state(pid: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.garbage import World
 from tests.support.metadata import Services, open_services, scratch
 
 
@@ -19,3 +20,8 @@ def directory() -> Iterator[str]:
 def services(directory: str) -> Iterator[Services]:
     with open_services(directory) as opened:
         yield opened
+
+
+@pytest.fixture
+def world(services: Services) -> World:
+    return World(services)

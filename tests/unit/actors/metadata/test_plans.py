@@ -10,8 +10,11 @@ from actors.internal import (
     BlobNamed,
     BlobRegister,
     BlobRegistered,
+    BlobsNamed,
     EventsForward,
     ForwardedEvent,
+    IngestName,
+    IngestsHeld,
     LeaseHold,
     SnapshotCommit,
     SnapshotCreate,
@@ -51,6 +54,8 @@ CALLS = (
     ("metadata.blob_register", BlobRegister(digest=DIGEST, size=1)),
     ("metadata.blob_named", BlobNamed(digest=DIGEST)),
     ("metadata.blob_claim", BlobClaim(digest=DIGEST)),
+    ("metadata.blobs_named", BlobsNamed(digests=[DIGEST])),
+    ("metadata.ingests_held", IngestsHeld(ingests=[IngestName(namespace="ci", ref="r")])),
     ("content.info", content.GetInfo(digest=DIGEST)),
     ("content.list", content.List()),
     ("content.update", content.Update(digest=DIGEST)),
@@ -86,7 +91,7 @@ CALLS = (
 )
 
 # Read from one end and stopped early, or read whole because that is what was asked for.
-IN_ORDER = {"replies", "events", "forwarded", "namespaces", "sqlite_sequence", "chain"}
+IN_ORDER = {"json_each", "replies", "events", "forwarded", "namespaces", "sqlite_sequence", "chain"}
 
 
 def test_every_method_of_this_worker_is_served_and_no_other(services: Services) -> None:
@@ -102,8 +107,15 @@ def test_nothing_is_looked_up_by_reading_a_whole_table_or_sorted_by_hand(service
         services.call(method, request, Empty if method != "metadata.blob_register" else BlobRegistered, key=str(number))
     Housekeeping(services.store).step()
     services.store.events.after(0)
+    services.collect()
     connection.set_trace_callback(None)
-    asked = {method for method, _ in CALLS} | {"events.subscribe", "metadata.ping"}
+    asked = {method for method, _ in CALLS} | {
+        "events.subscribe",
+        "metadata.ping",
+        "gc.run",
+        "gc.explain",
+        "gc.orphans",
+    }
     assert asked == set(services.handlers)
     looked_at = 0
     for statement in statements:
