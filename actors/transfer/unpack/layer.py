@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from actors.transfer.unpack import archive
+from actors.transfer.unpack.archive import Entry
 from actors.transfer.unpack.bytestream import ByteStream
 from actors.transfer.unpack.errors import from_os_error
 from actors.transfer.unpack.extract import Extractor
@@ -17,6 +19,13 @@ from linux.files import syncfs
 
 Progress = Callable[[int], None]
 """Is told how many bytes of the blob have been read, a few times a megabyte."""
+
+
+class Applier(Protocol):
+    """Makes something of a layer's entries: a tree of files, an image."""
+
+    def apply(self, entry: Entry, stream: ByteStream) -> None:
+        """Apply one entry, reading its data from `stream`. Raises `UnpackError` and `OSError`."""
 
 
 def unpack_layer(request: UnpackRequest, *, progress: Progress | None = None) -> UnpackResult:
@@ -43,7 +52,7 @@ def unpack_layer(request: UnpackRequest, *, progress: Progress | None = None) ->
         ):
             extractor = Extractor(root_fd, mode=request.whiteouts, userxattr=request.userxattr, bounds=request.limits)
             with contextlib.closing(extractor):
-                _extract(layer, extractor, progress)
+                apply_entries(layer, extractor, progress)
                 implicit = extractor.finish()
             if request.sync:
                 syncfs(root_fd)
@@ -58,7 +67,9 @@ def unpack_layer(request: UnpackRequest, *, progress: Progress | None = None) ->
         raise from_os_error(error) from error
 
 
-def _extract(layer: LayerStream, extractor: Extractor, progress: Progress | None) -> None:
+def apply_entries(layer: LayerStream, applier: Applier, progress: Progress | None) -> None:
+    """Read the layer to its end and have its entries applied. Raises `UnpackError`."""
+
     def next_chunk() -> bytes:
         if progress is not None:
             progress(layer.consumed_bytes)
@@ -67,7 +78,7 @@ def _extract(layer: LayerStream, extractor: Extractor, progress: Progress | None
     stream = ByteStream(next_chunk if progress is not None else layer.next_chunk)
     for entry in archive.entries(stream):
         try:
-            extractor.apply(entry, stream)
+            applier.apply(entry, stream)
         except OSError as error:
             raise from_os_error(error, entry.name) from error
     # What follows the end of the archive belongs to the digest too.
