@@ -25,8 +25,10 @@ from wharfie.methods import METHODS, Method, Mode
 from wharfie.types import (
     containers,
     content,
+    convert,
     diff,
     events,
+    export,
     gc,
     images,
     introspection,
@@ -134,6 +136,10 @@ BODIES: dict[str, Bodies] = {
     "transfer.import": Bodies(transfer.Import, transfer.Imported, transfer.Progress),
     "transfer.unpack": Bodies(transfer.Unpack, transfer.Unpacked, transfer.Progress),
     "transfer.commit": Bodies(transfer.Commit, transfer.Committed, transfer.Progress),
+    "transfer.export": Bodies(
+        export.Export, export.Exported, export.Exporting, "without `path`, each item has one frame of bytes"
+    ),
+    "transfer.convert": Bodies(convert.Convert, convert.Converted, transfer.Progress),
     "diff.create": Bodies(diff.Create, diff.Created, transfer.Progress),
     "diff.apply": Bodies(diff.Apply, diff.Applied, transfer.Progress),
     "diff.changes": Bodies(diff.GetChanges, Empty, diff.Changes),

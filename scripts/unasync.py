@@ -23,6 +23,8 @@ GENERATED = (
     "content",
     "diff",
     "events",
+    "imagearchives",
+    "imagefacts",
     "gc",
     "images",
     "introspection",

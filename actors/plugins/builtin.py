@@ -40,5 +40,6 @@ BUILTIN = (
     _plugin(SERVICE, "tasks-service", "runtime", RUNTIME),
     _plugin(SERVICE, "transfer-service", "transfer", TRANSFER),
     _plugin(SERVICE, "diff-service", "transfer", DIFFER),
+    _plugin(SERVICE, "export-service", "transfer", TRANSFER),
 )
 """In registration order."""

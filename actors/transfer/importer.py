@@ -17,12 +17,13 @@ from actors import internal
 from actors.call import Call
 from actors.jobs import KILLED, Jobs
 from actors.transfer import platforms
+from actors.transfer.layersource import Opened
 from actors.transfer.operations import Report
 from actors.transfer.plan import ArchivePlan, Blob, Layer, NamedImage, Plan, ReadArchive
 from actors.transfer.resolver import Resolver
 from actors.transfer.source import Archive, open_archive, proc_path
 from actors.transfer.together import together, together_with
-from actors.transfer.unpacker import Opened, Order, Unpacker
+from actors.transfer.unpacker import Order, Unpacker
 from actors.worker import Worker
 from config.paths import Paths
 from config.settings import Settings

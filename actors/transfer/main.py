@@ -13,8 +13,11 @@ from actors.plugins.context import InitContext
 from actors.plugins.discover import discover
 from actors.plugins.load import Init, load
 from actors.transfer.committer import Committer
+from actors.transfer.converter import Converter
 from actors.transfer.differ import Differ
 from actors.transfer.diffservice import DiffService
+from actors.transfer.exporter import Exporter
+from actors.transfer.exportservice import ExportService
 from actors.transfer.importer import Importer
 from actors.transfer.leftovers import Leftovers
 from actors.transfer.service import TransferService
@@ -80,6 +83,10 @@ def inits(worker: Worker, settings: Settings, leftovers: Leftovers, *, token: st
         differ = Differ(worker, jobs, settings=settings, paths=paths, token=token)
         return DiffService(differ, Committer(worker, differ, paths=paths))
 
+    def exports(_context: InitContext) -> ExportService:
+        paths = Paths.of(settings)
+        return ExportService(Exporter(worker, paths=paths), Converter(worker, jobs, settings=settings, paths=paths))
+
     return {
         f"{DIFFER}.walking": lambda _context: Unpacker(
             worker, jobs, settings=settings.transfer, token=token, place=Paths.of(settings).temporary_mounts
@@ -87,4 +94,5 @@ def inits(worker: Worker, settings: Settings, leftovers: Leftovers, *, token: st
         f"{TRANSFER}.local": transfer,
         f"{SERVICE}.transfer-service": service,
         f"{SERVICE}.diff-service": differences,
+        f"{SERVICE}.export-service": exports,
     }

@@ -11,9 +11,9 @@ import os
 from actors.content.store import blob_path
 from actors.transfer import platforms
 from actors.transfer.blobs import digest_of
+from actors.transfer.layersource import Opened
 from actors.transfer.layout import MAX_DEPTH, check_diff_ids
 from actors.transfer.plan import Layer, RootFs
-from actors.transfer.unpacker import Opened
 from actors.worker import Worker
 from config.paths import Paths
 from wharfie.errors import DataLoss, FailedPrecondition, InvalidArgument, NotFound
@@ -133,13 +133,41 @@ class Resolver:
             )
         return data
 
-    async def named(self, namespace: str, digest: str) -> None:
-        """Pass when the namespace names a blob."""
+    async def named(self, namespace: str, digest: str) -> content.Info:
+        """Pass when the namespace names a blob; what is known of it."""
         check_digest(digest)
-        await self._worker.call("content.info", content.GetInfo(digest=digest), content.Info, namespace=namespace)
+        ask = content.GetInfo(digest=digest)
+        return await self._worker.call("content.info", ask, content.Info, namespace=namespace)
+
+    def source(self, namespace: str) -> NamespaceSource:
+        """The blobs of a namespace, for a `Chooser`."""
+        return NamespaceSource(self, namespace)
+
+    async def read(self, namespace: str, digest: str, limit: int) -> bytes:
+        """A document, verified. Raises: NotFound, DataLoss; InvalidArgument when it has more than `limit` bytes."""
+        return await self._read(namespace, digest, limit)
 
     def _open(self, digest: str) -> int:
         try:
             return os.open(blob_path(self._blobs, digest), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
             raise NotFound(f"blob '{digest}' not found; import the image again", details={"digest": digest}) from None
+
+
+class NamespaceSource:
+    """The blobs that one namespace names; see `imagetree.Source`."""
+
+    def __init__(self, resolver: Resolver, namespace: str) -> None:
+        self._resolver = resolver
+        self._namespace = namespace
+
+    async def size(self, digest: str) -> int | None:
+        """Bytes of a blob; None when the namespace does not name it."""
+        try:
+            return (await self._resolver.named(self._namespace, digest)).size
+        except NotFound:
+            return None
+
+    async def read(self, digest: str, limit: int) -> bytes:
+        """A blob whole and verified."""
+        return await self._resolver.read(self._namespace, digest, limit)

@@ -1,41 +1,23 @@
-"""`client.images`: names for content, and images from archives."""
+"""`client.images`: names for content, what is known of them, and images from archives and containers.
+
+Made of three parts: the names are here, questions in `imagefacts.py`, archives and conversion in `imagearchives.py`.
+"""
 
 from __future__ import annotations
 
-import builtins
-import os
-import platform as host
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO
 
 from wharfie import errors
-from wharfie._async.base import UNSET, Service, decoded
-from wharfie._async.content import Content
-from wharfie.oci.image_config import ImageConfig, decode_image_config
-from wharfie.oci.manifest import Index, Manifest, decode_document
+from wharfie._async.base import UNSET, decoded
+from wharfie._async.imagearchives import ImageArchives
+from wharfie._async.imagefacts import ImageFacts
 from wharfie.types import images as t
 from wharfie.types import transfer
 from wharfie.types.base import Descriptor
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "riscv64": "riscv64", "ppc64le": "ppc64le"}
 
-
-class Images(Service):
+class Images(ImageFacts, ImageArchives):
     """The images of a namespace."""
-
-    async def get(self, name: str, *, timeout_s: float | None = UNSET) -> t.Image:
-        """An image by name.
-
-        Raises:
-            NotFound: no image has this name; `import` or `tag` one first.
-        """
-        return await self._caller.call("images.get", t.Get(name=name), t.Image, timeout_s=timeout_s)
-
-    async def list(self, filters: Sequence[str] = (), *, timeout_s: float | None = UNSET) -> builtins.list[t.Image]:
-        """All images that match any filter, by name."""
-        return (
-            await self._caller.call("images.list", t.List(filters=[*filters]), t.Listing, timeout_s=timeout_s)
-        ).images
 
     async def create(
         self,
@@ -65,59 +47,9 @@ class Images(Service):
             tagged = t.Image(name=name, target=image.target, labels=image.labels)
             return await self.update(tagged, timeout_s=timeout_s)
 
-    async def delete(self, name: str, *, timeout_s: float | None = UNSET) -> None:
-        """Delete a name; the content goes when nothing needs it any more."""
-        await self._caller.tell("images.delete", t.Delete(name=name), timeout_s=timeout_s)
-
-    async def import_(
-        self,
-        source: str | IO[bytes],
-        *,
-        names: Sequence[str] = (),
-        base_name: str = "",
-        unpack: bool = True,
-        snapshotter: str = "",
-        platform: str = "",
-        all_platforms: bool = False,
-        on_progress: Callable[[transfer.Progress], None] | None = None,
-        timeout_s: float | None = None,
-    ) -> builtins.list[t.Image]:
-        """Images from an OCI layout or docker archive.
-
-        Args:
-            source: a file's path (the daemon opens it) or a binary stream (its bytes are sent).
-            names: replaces the archive's names, when it holds one image.
-            base_name: prefix for images named only by a tag.
-            unpack: make the layers ready to run.
-            snapshotter: which one; empty is the daemon's default.
-            platform: `os/arch`; empty is this machine's.
-            all_platforms: keep the content of every platform.
-            on_progress: told what happens.
-            timeout_s: for all of it.
-        """
-        path = ref = ""
-        if isinstance(source, str):
-            # The daemon has another working directory.
-            path = os.path.abspath(source)
-        else:
-            ref = await Content(self._caller).upload(source)
-        request = transfer.Import(
-            path=path,
-            ref=ref,
-            names=[*names],
-            base_name=base_name,
-            unpack=unpack,
-            snapshotter=snapshotter,
-            platform=platform,
-            all_platforms=all_platforms,
-        )
-        result: list[bytes] = []
-        async for progress, _ in self._caller.stream(
-            "transfer.import", request, transfer.Progress, on_result=result.append, timeout_s=timeout_s
-        ):
-            if on_progress is not None:
-                on_progress(progress)
-        return decoded(result[0], transfer.Imported, "transfer.import").images
+    async def delete(self, name: str, *, sync: bool = False, timeout_s: float | None = UNSET) -> None:
+        """Delete a name; the content goes when nothing needs it any more, with `sync` before this returns."""
+        await self._caller.tell("images.delete", t.Delete(name=name, sync=sync), timeout_s=timeout_s)
 
     async def unpack(
         self, name: str, *, snapshotter: str = "", platform: str = "", timeout_s: float | None = None
@@ -179,49 +111,3 @@ class Images(Service):
             if on_progress is not None:
                 on_progress(progress)
         return decoded(result[0], transfer.Committed, "transfer.commit")
-
-    async def manifest(self, name: str, *, platform: str = "", timeout_s: float | None = UNSET) -> Manifest:
-        """An image's manifest for a platform (`os/arch`; empty is this machine's).
-
-        Raises:
-            NotFound: no such image, or not for this platform.
-        """
-        image = await self.get(name, timeout_s=timeout_s)
-        content = Content(self._caller)
-        digest = image.target.digest
-        for _ in range(4):
-            document = decode_document(await content.read(digest, timeout_s=timeout_s))
-            if isinstance(document, Manifest):
-                return document
-            digest = _choose(document, platform, name)
-        raise errors.FailedPrecondition(f"image '{name}' nests indexes deeper than 4 levels")
-
-    async def config(self, name: str, *, platform: str = "", timeout_s: float | None = UNSET) -> ImageConfig:
-        """An image's configuration."""
-        manifest = await self.manifest(name, platform=platform, timeout_s=timeout_s)
-        return decode_image_config(await Content(self._caller).read(manifest.config.digest, timeout_s=timeout_s))
-
-
-def this_platform() -> str:
-    """`os/arch` of this machine in OCI's names."""
-    machine = host.machine()
-    return f"linux/{_ARCHITECTURES.get(machine, machine)}"
-
-
-def _choose(index: Index, platform: str, name: str) -> str:
-    wanted = platform or this_platform()
-    system, _, rest = wanted.partition("/")
-    architecture, _, variant = rest.partition("/")
-    unknown = ""
-    for entry in index.manifests:
-        if entry.platform is None:
-            unknown = unknown or entry.digest
-        elif (
-            entry.platform.os == system
-            and entry.platform.architecture == architecture
-            and (not variant or entry.platform.variant == variant)
-        ):
-            return entry.digest
-    if unknown:
-        return unknown
-    raise errors.NotFound(f"image '{name}' has no manifest for platform '{wanted}'", details={"platform": wanted})

@@ -10,13 +10,14 @@ from wharfie.types.images import Image
 
 
 class Import(Message, frozen=True, kw_only=True):
-    """`transfer.import`: an OCI layout or docker archive (tar, compressed or not).
+    """`transfer.import`: an OCI layout (in a tar, or a directory) or docker archive (a tar), compressed or not.
 
-    Exactly one of `path` (a file or FIFO that the daemon can open) and `ref` (an ingest of `content.write`, consumed)
-    is given. Each blob is verified against its digest; an image is named only when all of it is there.
+    Exactly one of `path` (a file, FIFO or directory that the daemon can open) and `ref` (an ingest of `content.write`,
+    consumed) is given. Each blob is verified against its digest; an image is named only when all of it is there.
 
     Args:
         base_name: names for images whose annotation is only a tag become `base_name:tag`.
+        digests: each image gets the name `REPOSITORY@DIGEST`, too; the repository is that of its name, or `base_name`.
         names: replaces the names in the archive, when it holds one image.
         unpack: also unpack into `snapshotter` (empty: the default).
         platform: `os/arch[/variant]`; empty is this machine's.
@@ -25,6 +26,7 @@ class Import(Message, frozen=True, kw_only=True):
     path: str = ""
     ref: str = ""
     base_name: str = ""
+    digests: bool = False
     names: list[str] = []
     unpack: bool = True
     snapshotter: str = ""

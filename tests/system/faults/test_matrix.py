@@ -22,6 +22,9 @@ NAMESPACE = "faults"
 ELSEWHERE = {
     # Only a prepare that fails comes by: tests/system/storage/test_snapshot_crash.py.
     "snapshot.prepare.taken-back",
+    # Export and conversion: tests/system/transfer/test_export_crash.py.
+    *(name for name in all_names() if name.startswith(("transfer.export.", "transfer.convert."))),
+    "transfer.job.recompress",
 }
 NAMES = sorted(set(all_names()) - ELSEWHERE)
 SHIM = [name for name in NAMES if name.startswith("shim.")]

@@ -1,0 +1,236 @@
+# Made from wharfie/_async/imagefacts.py by scripts/unasync.py; change that file and run it again.
+"""What is known of an image: its documents, its variants, how much of it is here, how it came to be.
+
+Read by the client from the content store: no worker spends its time on it.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+
+import msgspec
+
+from wharfie import errors
+from wharfie._sync.base import UNSET, Service
+from wharfie._sync.content import Content
+from wharfie._sync.snapshots import Snapshots
+from wharfie.oci import history, platforms, variants
+from wharfie.oci.descriptor import CONFIG_TYPES, Descriptor
+from wharfie.oci.image_config import ImageConfig, decode_image_config
+from wharfie.oci.manifest import Index, Manifest, decode_document
+from wharfie.oci.variants import Variant
+from wharfie.types import images as t
+
+_MAX_DEPTH = 8
+"""Indexes within indexes."""
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """An image and what of it is here.
+
+    Attributes:
+        indexes: its documents that list others, as far as they are here.
+        variants: its manifests, in order.
+        unpacked: platforms whose layers are ready to run.
+    """
+
+    image: t.Image
+    indexes: tuple[Descriptor, ...] = ()
+    variants: tuple[Variant, ...] = ()
+    unpacked: tuple[str, ...] = ()
+
+    @property
+    def content_bytes(self) -> int:
+        """Bytes of its blobs that are here, each counted once."""
+        return variants.content_bytes(self.variants, self.indexes)
+
+    @property
+    def best(self) -> Variant | None:
+        """What of it this machine runs, or else what there is."""
+        return variants.best(self.variants)
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What an image takes of the disk.
+
+    Attributes:
+        content: bytes of its blobs, those that it shares with others too.
+        snapshots: bytes of its unpacked layers, the same.
+        layers: snapshot and bytes of each of them.
+    """
+
+    name: str
+    content: int
+    snapshots: int
+    layers: dict[str, int] = {}
+
+
+class ImageFacts(Service):
+    """Questions about images that are here."""
+
+    def get(self, name: str, *, timeout_s: float | None = UNSET) -> t.Image:
+        """An image by name.
+
+        Raises:
+            NotFound: no image has this name; `import` or `tag` one first.
+        """
+        return self._caller.call("images.get", t.Get(name=name), t.Image, timeout_s=timeout_s)
+
+    def list(self, filters: Sequence[str] = (), *, timeout_s: float | None = UNSET) -> builtins.list[t.Image]:
+        """All images that match any filter, by name."""
+        return (self._caller.call("images.list", t.List(filters=[*filters]), t.Listing, timeout_s=timeout_s)).images
+
+    def manifest(self, name: str, *, platform: str = "", timeout_s: float | None = UNSET) -> Manifest:
+        """An image's manifest for a platform (`os/arch`; empty is this machine's).
+
+        Raises:
+            NotFound: no such image, or not for this platform.
+        """
+        image = self.get(name, timeout_s=timeout_s)
+        content = Content(self._caller)
+        digest = image.target.digest
+        for _ in range(_MAX_DEPTH):
+            document = decode_document(content.read(digest, timeout_s=timeout_s))
+            if isinstance(document, Manifest):
+                return document
+            digest = choose(document, platform, name)
+        raise errors.FailedPrecondition(f"image '{name}' nests indexes deeper than {_MAX_DEPTH} levels")
+
+    def config(self, name: str, *, platform: str = "", timeout_s: float | None = UNSET) -> ImageConfig:
+        """An image's configuration."""
+        manifest = self.manifest(name, platform=platform, timeout_s=timeout_s)
+        return decode_image_config(Content(self._caller).read(manifest.config.digest, timeout_s=timeout_s))
+
+    def check(
+        self,
+        names: Sequence[str] = (),
+        *,
+        filters: Sequence[str] = (),
+        snapshotter: str = "",
+        timeout_s: float | None = UNSET,
+    ) -> builtins.list[Checked]:
+        """What of images is here: blobs for each platform, and snapshots.
+
+        The bytes are not read; `client.content.check` does.
+
+        Args:
+            names: which images; with none all that match `filters`.
+            filters: as of `list`.
+            snapshotter: where snapshots are looked for; empty is the daemon's default.
+            timeout_s: of each call.
+        """
+        if names:
+            images = [self.get(name, timeout_s=timeout_s) for name in names]
+        else:
+            images = self.list(filters, timeout_s=timeout_s)
+        here = {info.digest: info.size for info in Content(self._caller).list(timeout_s=timeout_s)}
+        committed = {
+            info.name
+            for info in Snapshots(self._caller).list(["kind==committed"], snapshotter=snapshotter, timeout_s=timeout_s)
+        }
+        found = []
+        for image in images:
+            target = Descriptor(media_type=image.target.media_type, digest=image.target.digest, size=image.target.size)
+            indexes: builtins.list[Descriptor] = []
+            manifests = self._variants(target, here, indexes, 0)
+            unpacked = [
+                one.platform for one in manifests if one.is_image and one.chain_ids and one.chain_ids[-1] in committed
+            ]
+            found.append(
+                Checked(image=image, indexes=(*indexes,), variants=(*manifests,), unpacked=(*dict.fromkeys(unpacked),))
+            )
+        return found
+
+    def _variants(
+        self, target: Descriptor, here: dict[str, int], indexes: builtins.list[Descriptor], depth: int
+    ) -> builtins.list[Variant]:
+        if target.digest not in here or depth >= _MAX_DEPTH:
+            return [variants.unavailable(target)]
+        content = Content(self._caller)
+        try:
+            document = decode_document(content.read(target.digest), media_type=target.media_type)
+            if isinstance(document, Index):
+                indexes.append(target)
+                return [
+                    found for child in document.manifests for found in self._variants(child, here, indexes, depth + 1)
+                ]
+            config = None
+            if document.config.media_type in CONFIG_TYPES and document.config.digest in here:
+                config = decode_image_config(content.read(document.config.digest))
+        except errors.NotFound:
+            # It was removed while we looked.
+            return [variants.unavailable(target)]
+        return [variants.variant(target, document, config, here=here)]
+
+    def history(self, name: str, *, platform: str = "", timeout_s: float | None = UNSET) -> builtins.list[history.Step]:
+        """How an image came to be, the first step first.
+
+        Raises:
+            NotFound: no such image, or not for this platform, or not all of its documents are here.
+        """
+        (checked,) = self.check([name], timeout_s=timeout_s)
+        chosen = variants.best(checked.variants, platform=platform)
+        if chosen is None or len(chosen.required) == 1:
+            raise errors.NotFound(
+                f"image '{name}' has no manifest for platform '{platform or this_platform()}' here",
+                details={"platform": platform},
+            )
+        _, config, *layers = chosen.required
+        data = Content(self._caller).read(config.digest, timeout_s=timeout_s)
+        return history.steps(data, layers, chosen.chain_ids)
+
+    def usage(
+        self, names: Sequence[str] = (), *, snapshotter: str = "", timeout_s: float | None = UNSET
+    ) -> builtins.list[Usage]:
+        """What images take of the disk, with what they share with one another counted for each of them.
+
+        Args:
+            names: which images; with none all.
+            snapshotter: where the layers are; empty is the daemon's default.
+            timeout_s: of each call.
+        """
+        measured: dict[str, int] = {}
+        found = []
+        for checked in self.check(names, snapshotter=snapshotter, timeout_s=timeout_s):
+            layers: dict[str, int] = {}
+            for variant in checked.variants:
+                for chain_id in variant.chain_ids if variant.platform in checked.unpacked else ():
+                    if chain_id not in measured:
+                        usage = Snapshots(self._caller).usage(chain_id, snapshotter=snapshotter, timeout_s=timeout_s)
+                        measured[chain_id] = usage.size
+                    layers[chain_id] = measured[chain_id]
+            found.append(
+                Usage(
+                    name=checked.image.name,
+                    content=checked.content_bytes,
+                    snapshots=sum(layers.values()),
+                    layers=layers,
+                )
+            )
+        return found
+
+
+def this_platform() -> str:
+    """`os/arch` of this machine in OCI's names."""
+    return platforms.shown(platforms.host())
+
+
+def choose(index: Index, platform: str, name: str) -> str:
+    """The digest of the manifest of an index that fits a platform best.
+
+    Raises:
+        NotFound: none does.
+    """
+    wanted = platforms.parse(platform)
+    ranked = []
+    for number, entry in enumerate(index.manifests):
+        if variants.ATTESTED in (entry.annotations or {}):
+            continue
+        grade = 1000 if entry.platform is None else platforms.rank(entry.platform, wanted)
+        if grade >= 0:
+            ranked.append((grade, number))
+    if not ranked:
+        shown = platforms.shown(wanted)
+        raise errors.NotFound(f"image '{name}' has no manifest for platform '{shown}'", details={"platform": shown})
+    return index.manifests[min(ranked)[1]].digest
