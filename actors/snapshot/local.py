@@ -31,9 +31,13 @@ class LocalBackend(Backend):
         """Where a snapshot's files are."""
         return f"{self.directories.path(number)}/fs"
 
+    def layer(self, number: int) -> str:
+        """Where the files of a committed snapshot are seen by those above it."""
+        return self.files(number)
+
     def prepare(self, number: int, parents: Sequence[int], kind: Kind) -> None:
         """See `Backend.prepare`."""
-        if parents and not os.path.isdir(self.files(parents[0])):
+        if parents and not os.path.isdir(self.layer(parents[0])):
             raise DataLoss(
                 f"directory of snapshot number {parents[0]} is gone from '{self.directories.root}'; "
                 "remove the snapshots above it and unpack the image again"

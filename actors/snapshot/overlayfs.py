@@ -53,7 +53,7 @@ class Overlayfs(LocalBackend):
         os.mkdir(layer, 0o755)
         mode = 0o755
         if parents:
-            parent = os.stat(self.files(parents[0]))
+            parent = os.stat(self.layer(parents[0]))
             mode = stat.S_IMODE(parent.st_mode)
             if parent.st_uid or parent.st_gid:
                 os.chown(layer, parent.st_uid, parent.st_gid)
@@ -67,12 +67,12 @@ class Overlayfs(LocalBackend):
         if not parents:
             return [bind(self.files(number), writable=active)]
         if not active and len(parents) == 1:
-            return [bind(self.files(parents[0]), writable=False)]
+            return [bind(self.layer(parents[0]), writable=False)]
         options = list(self._options)
         if active:
             options.append(f"workdir={self.directories.path(number)}/work")
             options.append(f"upperdir={self.files(number)}")
-        options.append("lowerdir=" + ":".join(_quoted(self.files(parent)) for parent in parents))
+        options.append("lowerdir=" + ":".join(_quoted(self.layer(parent)) for parent in parents))
         return [Mount(type="overlay", source="overlay", options=options)]
 
 

@@ -61,6 +61,7 @@ class SnapshotService:
         self._default = default
         self._locks: WeakValueDictionary[tuple[str, int], asyncio.Lock] = WeakValueDictionary()
         self._sweeper = Sweeper(worker)
+        worker.on_stop(self._close)
         self._rows: dict[Place, internal.SnapshotRow] = {}
         self._taken_back: dict[str, None] = {}
         self._born_before: dict[str, int] = {}
@@ -166,6 +167,10 @@ class SnapshotService:
             if removed:
                 log.info("removed %d directories of snapshotter '%s' that no snapshot names", removed, backend.name)
             await self._sweeper.sweep(backend)
+
+    async def _close(self) -> None:
+        for backend in self._backends.values():
+            await self._worker.blocking(backend.close)
 
     # -- parts -------------------------------------------------------------------------------------------------------
 
