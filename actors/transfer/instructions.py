@@ -28,9 +28,9 @@ def apply(config: Config, instruction: str) -> None:
     Raises:
         InvalidArgument: it is none of the known ones, or malformed.
     """
-    name, _, rest = instruction.strip().partition(" ")
-    change = _KNOWN.get(name.upper())
-    rest = rest.strip()
+    words = instruction.split(maxsplit=1)
+    change = _KNOWN.get(words[0].upper()) if words else None
+    rest = words[1].strip() if len(words) > 1 else ""
     if change is None:
         raise _malformed(instruction, f"only {', '.join(sorted(_KNOWN))} can be changed")
     if not rest:

@@ -6,7 +6,9 @@ hard links to the outside, names that climb, whiteouts of what is not theirs.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import stat
 import tarfile
 from pathlib import Path
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 from actors.transfer.unpack.errors import UnpackError
 from actors.transfer.unpack.layer import unpack_layer
 from actors.transfer.unpack.messages import UnpackRequest, Whiteouts
+from linux.files import RENAME_EXCHANGE, rename
 from tests.support import tars
 from tests.support.tars import Member, directory, file, hardlink, symlink
 from wharfie.errors import Code
@@ -214,3 +217,50 @@ def test_no_sequence_of_entries_gets_out(members: list[Member], whiteouts: White
         os.mkdir(f"{shm}/target")
         Path(f"{shm}/outside/victim").write_bytes(b"precious")
         attack(shm, f"{shm}/target", tars.tar(placed(members, f"{shm}/outside")), whiteouts)
+
+
+def swap_for_ever(path: str, elsewhere: str, ready: int) -> None:
+    """Exchange a directory with a link to the outside, again and again, until killed."""
+    os.symlink(elsewhere, f"{path}.link")
+    os.write(ready, b"x")
+    while True:
+        for _ in range(2):
+            with contextlib.suppress(OSError):
+                rename(path, f"{path}.link", flags=RENAME_EXCHANGE)
+
+
+@pytest.mark.parametrize("whiteouts", list(Whiteouts))
+def test_somebody_who_swaps_directories_for_links_meanwhile_leads_nothing_out(
+    shm: str, target: str, outside: str, whiteouts: Whiteouts
+) -> None:
+    members: list[Member] = []
+    for number in range(150):
+        members += [
+            file(f"d/f{number}", EVIL),
+            file(f"d/.wh.victim{number}"),
+            directory(f"d/sub{number}", mode=0o777),
+            symlink(f"d/l{number}", "x"),
+            file(f"e{number}/x"),
+            file("d/.wh.victim"),
+        ]
+    Path(f"{shm}/blob").write_bytes(tars.tar(members))
+    os.mkdir(f"{target}/d")
+    before = fingerprint(outside, skip="")
+    readable, writable = os.pipe()
+    attacker = os.fork()
+    if attacker == 0:
+        try:
+            swap_for_ever(f"{target}/d", outside, writable)
+        finally:
+            os._exit(1)
+    try:
+        assert os.read(readable, 1) == b"x"
+        for _ in range(3):
+            with contextlib.suppress(UnpackError):
+                unpack_layer(UnpackRequest(blob_path=f"{shm}/blob", target=target, whiteouts=whiteouts))
+    finally:
+        os.kill(attacker, signal.SIGKILL)
+        os.waitpid(attacker, 0)
+        os.close(readable)
+        os.close(writable)
+    assert fingerprint(outside, skip="") == before
