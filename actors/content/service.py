@@ -25,7 +25,7 @@ from actors.content.names import Names
 from actors.content.store import BlobStore, remove_directory, remove_files
 from actors.worker import Worker
 from wharfie import failpoint
-from wharfie.errors import NotFound, OutOfRange
+from wharfie.errors import AlreadyExists, NotFound, OutOfRange
 from wharfie.filters import FieldPath, Filters
 from wharfie.identifiers import check_count, check_digest, check_labels, check_name
 from wharfie.types import content
@@ -105,7 +105,11 @@ class ContentService:
 
         async def work() -> content.Status:
             async with slot.turn(admitted=admitted):
-                ingest = await self._ingest(call, request)
+                try:
+                    ingest = await self._ingest(call, request)
+                except AlreadyExists:
+                    self._holders.leave(name)
+                    raise
                 await self._write(call, request, ingest)
                 failpoint.hit("content.write.written")
                 return ingest.status()
