@@ -10,6 +10,7 @@ import click
 
 from cli import complete
 from cli.blobcheck import check
+from cli.blobprune import prune
 from cli.duration import ago
 from cli.each import do, each
 from cli.group import Noun, command, option
@@ -242,5 +243,5 @@ def label(settings: Settings, /, digest: str, labels: tuple[str, ...]) -> None:
         print_lines(f"{key}={value}" for key, value in sorted(info.labels.items()))
 
 
-for _verb in (ls, inspect, stat, get, ingest, edit, active, abort, rm, label, check):
+for _verb in (ls, inspect, stat, get, ingest, edit, active, abort, rm, label, check, prune):
     content.add_command(_verb)

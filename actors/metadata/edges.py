@@ -32,9 +32,7 @@ _REFS = (
     "SELECT relation, type, name FROM refs WHERE node = ? AND (relation, type, name) > (?, ?, ?)"
     " ORDER BY relation, type, name LIMIT 256"
 )
-_RESOURCES = (
-    "SELECT type, id FROM lease_resources WHERE lease = ? AND (type, id) > (?, ?) ORDER BY type, id LIMIT 256"
-)
+_RESOURCES = "SELECT type, id FROM lease_resources WHERE lease = ? AND (type, id) > (?, ?) ORDER BY type, id LIMIT 256"
 _TABLES = {Kind.BLOB: "blobs", Kind.SNAPSHOT: "snapshots", Kind.IMAGE: "images", Kind.CONTAINER: "containers"}
 
 encode = msgspec.json.Encoder().encode

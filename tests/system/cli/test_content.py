@@ -115,3 +115,23 @@ def test_on_a_terminal_progress_is_told_and_taken_away_again(shell: Shell) -> No
     finally:
         os.close(master)
         os.close(slave)
+
+
+def test_prune_removes_what_nothing_refers_to_and_keeps_the_rest(shell: Shell, daemon: Daemon) -> None:
+    with wharfie.connect(str(daemon.address), namespace=NAMESPACE) as client:
+        layer = client.content.put(b"layer").info.digest
+        manifest = client.content.put(b"manifest", labels={"containerd.io/gc.ref.content.l.0": layer}).info.digest
+        client.content.update(manifest, {"containerd.io/gc.root": "x"}, mask=["labels.containerd.io/gc.root"])
+        loose = client.content.put(b"loose").info.digest
+        # The default lease holds what was stored without one; without it only the labels do.
+        for lease in client.leases.list():
+            client.leases.delete(lease.id)
+    would = shell.json("content", "prune", "--dry-run")
+    assert loose in {blob["id"] for blob in would["blobs"]}
+    assert layer not in {blob["id"] for blob in would["blobs"]}
+    assert "freed" in shell.ok("content", "prune")
+    assert shell.ok("content", "ls", "-q").split() == sorted([layer, manifest])
+    assert shell.json("content", "prune", "references", "--dry-run")["released"] == [layer]
+    assert len(shell.json("content", "ls")) == 2
+    assert "1 references to layers removed" in shell.ok("content", "prune", "references")
+    assert shell.ok("content", "ls", "-q").split() == [manifest]

@@ -17,7 +17,7 @@ from tests.conformance.content import digest_of
 from tests.support.storage import REPOSITORY, Storage
 from tests.support.wait import until
 from wharfie import AsyncClient
-from wharfie.types.content import Info
+from wharfie.types.content import Info, State
 
 MIB = 1 << 20
 
@@ -140,3 +140,43 @@ def test_small_blobs_that_many_put_and_delete_at_once_are_there_while_they_are_n
         algorithm, _, encoded = digest_of(blob).partition(":")
         path = f"{daemon.root}/content/blobs/{algorithm}/{encoded}"
         until(lambda path=path: not os.path.exists(path), deadline_s=30)  # type: ignore[misc]
+
+
+def test_no_small_blob_is_collected_between_its_bytes_and_its_name(daemon: Storage) -> None:
+    """Also when the workers between which its request is passed on are killed."""
+
+    async def run() -> list[str]:
+        collector = AsyncClient(daemon.address, namespace="collected", timeout_s=60)
+        clients = [AsyncClient(daemon.address, namespace="collected", timeout_s=60) for _ in range(4)]
+        for client in (collector, *clients):
+            await client.connect()
+        busy = True
+
+        async def collect() -> int:
+            runs = 0
+            while busy:
+                await collector.gc.run()
+                runs += 1
+            return runs
+
+        async def put(client: AsyncClient, number: int) -> list[str]:
+            digests = []
+            for turn in range(100):
+                if number == 0 and turn % 25 == 20:
+                    await asyncio.to_thread(daemon.kill, ("content", "metadata", "router")[turn // 25 % 3])
+                digests.append((await client.content.put(f"{number}-{turn}".encode())).info.digest)
+            return digests
+
+        collecting = asyncio.create_task(collect())
+        try:
+            digests = await asyncio.gather(*(put(client, number) for number, client in enumerate(clients)))
+            busy = False
+            assert await collecting > 0
+        finally:
+            for client in (collector, *clients):
+                await client.close()
+        return [digest for some in digests for digest in some]
+
+    digests = asyncio.run(run())
+    with daemon.connect(namespace="collected", timeout_s=60) as client:
+        assert {item.digest: item.state for item in client.content.check()} == dict.fromkeys(digests, State.OK)
