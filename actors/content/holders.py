@@ -17,6 +17,9 @@ from wharfie.errors import Unavailable
 SILENCE_S = 10.0
 """A writer that has sent nothing for so long no longer keeps others away."""
 
+ALIVE_SILENCE_S = 60.0
+"""The same of one whose process is known to be alive: it may have to wait for its bytes."""
+
 _MANY = 1024
 
 Name = tuple[str, str]
@@ -85,7 +88,10 @@ class Holders:
         self._holders.pop(name, None)
 
     def _is_gone(self, holder: _Holder, now_s: float) -> bool:
-        return now_s - holder.last_s > SILENCE_S or (holder.pid > 0 and not self._is_alive(holder.pid))
+        silent_s = now_s - holder.last_s
+        if holder.pid <= 0:
+            return silent_s > SILENCE_S
+        return silent_s > ALIVE_SILENCE_S or not self._is_alive(holder.pid)
 
     def _forget_gone(self, now_s: float) -> None:
         self._holders = {name: held for name, held in self._holders.items() if not self._is_gone(held, now_s)}

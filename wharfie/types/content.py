@@ -87,7 +87,7 @@ class Write(Message, frozen=True, kw_only=True):
 
     Attributes:
         writer: a name that no other writer has. What others send for the ref is `unavailable` until this one commits or
-            is `done`, until its process is gone, or until it has been silent for 10 s. Empty: only writes that are
+            is `done`, until its process is gone, or until it has been silent for long. Empty: only writes that are
             under way at the same time keep others away.
         done: the writer lets go of the ref; the ingest stays.
     """

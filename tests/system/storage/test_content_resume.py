@@ -180,3 +180,26 @@ def test_no_small_blob_is_collected_between_its_bytes_and_its_name(daemon: Stora
     digests = asyncio.run(run())
     with daemon.connect(namespace="collected", timeout_s=60) as client:
         assert {item.digest: item.state for item in client.content.check()} == dict.fromkeys(digests, State.OK)
+
+
+def test_the_asynchronous_client_writes_and_checks_too(daemon: Storage) -> None:
+    data = os.urandom(5 * MIB)
+
+    async def run() -> None:
+        client = AsyncClient(daemon.address, namespace="asynchronous", timeout_s=60)
+        await client.connect()
+        try:
+            async with await client.content.writer("ref", total=len(data)) as writer:
+                await writer.write(data[:MIB])
+                await writer.truncate()
+                await writer.write(data)
+                info = await writer.commit(expected=digest_of(data))
+            again = await client.content.ingest(io.BytesIO(data), labels={"a": "b"})
+            assert (again.digest, again.labels) == (info.digest, {"a": "b"})
+            assert [item.state async for item in client.content.check()] == [State.OK]
+            assert await client.content.read(info.digest, offset=MIB, size=10) == data[MIB : MIB + 10]
+            await client.content.delete(info.digest)
+        finally:
+            await client.close()
+
+    asyncio.run(run())

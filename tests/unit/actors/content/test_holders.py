@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.content.holders import SILENCE_S, Holders
+from actors.content.holders import ALIVE_SILENCE_S, SILENCE_S, Holders
 from wharfie.errors import Unavailable
 
 REF = ("ns", "ref")
@@ -52,17 +52,20 @@ def test_a_ref_that_was_left_is_free(rig: Rig) -> None:
     rig.enter("two", pid=2)
 
 
-def test_a_writer_that_is_silent_for_long_loses_the_ref_and_one_that_writes_does_not(rig: Rig) -> None:
-    rig.enter("one", pid=0)
+@pytest.mark.parametrize(("pid", "limit_s"), [(0, SILENCE_S), (1, ALIVE_SILENCE_S)])
+def test_a_writer_that_is_silent_for_long_loses_the_ref_and_one_that_writes_does_not(
+    rig: Rig, pid: int, limit_s: float
+) -> None:
+    rig.enter("one", pid=pid)
     for _ in range(5):
-        rig.now_s += SILENCE_S
-        rig.enter("one", pid=0)
+        rig.now_s += limit_s
+        rig.enter("one", pid=pid)
     with pytest.raises(Unavailable):
         rig.enter("two", pid=2)
-    rig.now_s += SILENCE_S + 0.1
+    rig.now_s += limit_s + 0.1
     rig.enter("two", pid=2)
     with pytest.raises(Unavailable):
-        rig.enter("one")
+        rig.enter("one", pid=pid)
 
 
 def test_a_dead_process_holds_nothing(rig: Rig) -> None:
@@ -77,5 +80,5 @@ def test_a_dead_process_holds_nothing(rig: Rig) -> None:
 def test_the_table_does_not_grow_with_writers_that_are_gone(rig: Rig) -> None:
     for number in range(3000):
         rig.holders.enter(("ns", str(number)), "one", pid=1)
-        rig.now_s += SILENCE_S / 100
+        rig.now_s += ALIVE_SILENCE_S / 1000
     assert len(rig.holders._holders) < 2000
