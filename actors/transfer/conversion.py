@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from actors.transfer.diff.sink import Compression
-from actors.transfer.imagetree import ATTESTED
 from wharfie.errors import InvalidArgument, Unimplemented
 from wharfie.oci import descriptor as oci
 from wharfie.oci.descriptor import Descriptor
+from wharfie.oci.variants import ATTESTED
 
 _OCI_LAYERS = {
     Compression.NONE: oci.MEDIA_TYPE_LAYER,

@@ -71,7 +71,7 @@ class DockerSave:
             for image in saved
             if (names := self._names(image, only=len(saved) == 1))
             for target in [self._image(image)]
-            for name in names
+            for name in dict.fromkeys(each for name in names for each in (name, self._by_digest(name, target)) if each)
         ]
         if not images:
             raise InvalidArgument("archive does not name its image; give a name", details={"field": "names"})
@@ -94,6 +94,11 @@ class DockerSave:
         if not names and self._request.base_name and only:
             return [naming.with_tag(self._request.base_name)]
         return names
+
+    def _by_digest(self, name: str, target: Descriptor) -> str:
+        """The second name of an image, when it is to have one."""
+        request = self._request
+        return naming.with_digest(name, target.digest, base_name=request.base_name) if request.digests else ""
 
     def _image(self, image: _Saved) -> Descriptor:
         """Take an image with its layers; returns the descriptor of the manifest that was made for it."""

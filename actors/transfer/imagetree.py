@@ -17,9 +17,7 @@ from wharfie.identifiers import check_digest
 from wharfie.oci.descriptor import CONFIG_TYPES, Descriptor, Platform
 from wharfie.oci.image_config import MAX_CONFIG_BYTES, decode_image_config
 from wharfie.oci.manifest import MAX_DOCUMENT_BYTES, Index, Manifest, decode_document
-
-ATTESTED = "vnd.docker.reference.digest"
-"""Annotation of a manifest in an index that says something about another one there: an attestation."""
+from wharfie.oci.variants import ATTESTED
 
 _UNKNOWN_GRADE = 1000
 """How a manifest fits of which nobody says what it is for: worse than any that fits, better than none."""

@@ -18,6 +18,7 @@ from actors.call import Call
 from actors.jobs import KILLED, Jobs
 from actors.transfer import platforms
 from actors.transfer.layersource import Opened
+from actors.transfer.leasing import leased
 from actors.transfer.operations import Report
 from actors.transfer.plan import ArchivePlan, Blob, Layer, NamedImage, Plan, ReadArchive
 from actors.transfer.resolver import Resolver
@@ -27,7 +28,6 @@ from actors.transfer.unpacker import Order, Unpacker
 from actors.worker import Worker
 from config.paths import Paths
 from config.settings import Settings
-from linux import memfd
 from wharfie import failpoint
 from wharfie.errors import Aborted, AlreadyExists, NotFound, WharfieError
 from wharfie.identifiers import check_labels, check_name
@@ -75,7 +75,9 @@ class Importer:
             report(Progress(event="importing", name=request.path or request.ref))
             plan = await self._plan(request, archive, report)
             failpoint.hit("transfer.import.after-plan")
-            named = await self._carry_out(call, request, plan, archive, steps, report)
+            # What is taken in is garbage until an image has its name; when that fails, it stays garbage.
+            async with leased(self._worker, call) as lease:
+                named = await self._carry_out(call, request, plan, archive, steps, report, lease.id)
         if request.ref:
             with contextlib.suppress(NotFound):
                 await self._worker.call(
@@ -94,6 +96,7 @@ class Importer:
             seekable=archive.seekable,
             max_bytes=self._settings.transfer.max_unpacked_bytes,
             base_name=request.base_name,
+            digests=request.digests,
             names=request.names,
             platform=request.platform,
             all_platforms=request.all_platforms,
@@ -113,9 +116,14 @@ class Importer:
                 break
             except Aborted as error:
                 # A pipe cannot be read twice; a file can.
-                again = archive.seekable and attempt < _TRIES - 1
-                if error.details.get("reason") != KILLED or not again:
+                if error.details.get("reason") != KILLED or attempt == _TRIES - 1:
                     raise
+                if not archive.seekable:
+                    raise Aborted(
+                        f"reading FIFO '{request.path}' was cut short, and what was read of it is gone: run its writer"
+                        " and the import again",
+                        details={"reason": KILLED, "field": "path"},
+                    ) from None
                 archive.rewind()
         if found.spooled:
             archive.use_spool()
@@ -124,12 +132,12 @@ class Importer:
     # -- doing -------------------------------------------------------------------------------------------------------
 
     async def _carry_out(
-        self, call: Call, request: Import, plan: Plan, archive: Archive, steps: Steps, report: Report
+        self, call: Call, request: Import, plan: Plan, archive: Archive, steps: Steps, report: Report, lease: str
     ) -> list[Image]:
         may_commit = asyncio.Event()
 
         async def take_in() -> list[Image]:
-            await self._blobs(call, plan.blobs, archive, steps, report)
+            await self._blobs(call, plan.blobs, archive, steps, report, lease)
             failpoint.hit("transfer.import.after-blobs")
             named = [
                 await steps.name(number, image, request.labels, report) for number, image in enumerate(plan.images)
@@ -153,7 +161,9 @@ class Importer:
         ]
         return await together_with(take_in(), unpacks)
 
-    async def _blobs(self, call: Call, blobs: list[Blob], archive: Archive, steps: Steps, report: Report) -> None:
+    async def _blobs(
+        self, call: Call, blobs: list[Blob], archive: Archive, steps: Steps, report: Report, lease: str
+    ) -> None:
         """Take the blobs in: first those that nothing but data refers to, then the documents that refer to them."""
         slots = asyncio.Semaphore(_CONCURRENT_BLOBS)
 
@@ -161,19 +171,16 @@ class Importer:
             async with slots:
                 total = blob.source.length
                 report(Progress(event="blob", name=blob.digest, total=total))
-                await self._blob(call, blob, archive, steps)
+                await self._blob(call, blob, archive, steps, lease)
                 report(Progress(event="blob", name=blob.digest, done=total, total=total))
 
         for wave in ([blob for blob in blobs if not blob.labels], [blob for blob in blobs if blob.labels]):
             await together(*(take(blob) for blob in wave))
 
-    async def _blob(self, call: Call, blob: Blob, archive: Archive, steps: Steps) -> None:
-        with contextlib.ExitStack() as opened:
-            path = archive.path
-            if blob.source.data is not None:
-                fd = memfd.create_sealed("blob", blob.source.data)
-                opened.callback(os.close, fd)
-                path = proc_path(fd)
+    async def _blob(self, call: Call, blob: Blob, archive: Archive, steps: Steps, lease: str) -> None:
+        fd = await self._worker.blocking(archive.open, blob.source)
+        try:
+            path = proc_path(fd)
             await self._worker.call(
                 "content.ingest_file",
                 internal.IngestFile(
@@ -187,8 +194,11 @@ class Importer:
                 namespace=call.namespace,
                 # Not the key of an earlier incarnation: who joined its request would get the failure of its path.
                 key=f"{steps.key('blob')}/{blob.digest}/{path}",
+                lease=lease,
                 timeout_s=None,
             )
+        finally:
+            os.close(fd)
 
     async def _unpack_named(self, call: Call, request: Import, named: list[Image], report: Report) -> None:
         """Unpack images that are in the content store."""
@@ -286,4 +296,4 @@ class Steps:
 def _in_archive(archive: Archive, layer: Layer) -> Opened:
     """A layer's bytes where the archive has them."""
     assert layer.source is not None, "a layer of an archive has its place there"
-    return os.dup(archive.read_fd), layer.source.offset, layer.source.length
+    return archive.open(layer.source), layer.source.offset, layer.source.length

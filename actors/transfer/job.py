@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from actors.jobs import JobReport, serve
 from actors.transfer.plan import ArchivePlan, ReadArchive
+from linux.capabilities import Capability
 from wharfie import failpoint
 from wharfie.errors import error_class
 from wharfie.types.base import Message, Mount
@@ -66,9 +68,9 @@ def _read(request: ReadArchive, fds: list[int], report: JobReport) -> ArchivePla
     from actors.transfer.unpack import sandbox
 
     failpoint.hit("transfer.job.read")
-    # The descriptors that reading needs are open; no capability is needed.
-    sandbox.confine()
     archive, spool_file = fds
+    # The descriptors that reading needs are open; no capability is needed. A directory's files have to be opened.
+    sandbox.confine({Capability.DAC_READ_SEARCH} if stat.S_ISDIR(os.fstat(archive).st_mode) else ())
     return read_archive(request, archive=archive, spool_file=spool_file, progress=report.progress)
 
 

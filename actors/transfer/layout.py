@@ -1,26 +1,28 @@
-"""An OCI image layout in a tar, read into a plan.
+"""An OCI image layout, in a tar or a directory, read into a plan.
 
 Of an index only the manifest for the wanted platform is taken, or with `all_platforms` every one of which the archive
-has all of it. What belongs to another platform may be missing; what is wanted may not.
+has all of it. What belongs to another platform may be missing; what is wanted may not. What attests something of a
+manifest that is taken comes with it, as content.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from actors.transfer import naming, platforms
 from actors.transfer.blobs import Blobs, digest_of, index_labels, manifest_labels, sha256
 from actors.transfer.plan import Layer, NamedImage, Plan, ReadArchive, RootFs, Source
-from actors.transfer.tarindex import TarIndex
+from actors.transfer.tarindex import Member
 from wharfie.errors import InvalidArgument, NotFound
 from wharfie.identifiers import check_digest, check_media_type
 from wharfie.oci import descriptor as oci
 from wharfie.oci.descriptor import CONFIG_TYPES, MANIFEST_TYPES, Platform
 from wharfie.oci.image_config import MAX_CONFIG_BYTES, ImageConfig, decode_image_config
 from wharfie.oci.manifest import MAX_DOCUMENT_BYTES, Index, Manifest, decode_document, decode_index
+from wharfie.oci.variants import ATTESTED
 from wharfie.types.base import Descriptor
 
 MAX_DEPTH = 8
@@ -35,6 +37,19 @@ _SCHEMA_1 = frozenset(
         "application/vnd.docker.distribution.manifest.v1+prettyjws",
     }
 )
+
+
+class Members(Protocol):
+    """The files of a layout: a `TarIndex` or a `DirectoryIndex`."""
+
+    def find(self, name: str) -> Member | None:
+        """A file's place; None when there is no such file."""
+
+    def read(self, name: str, *, limit: int) -> bytes:
+        """A file whole. Raises: NotFound, InvalidArgument when it is larger."""
+
+    def source(self, name: str) -> Source | None:
+        """Where a file's bytes are; None when there is no such file."""
 
 
 class _LayoutFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,11 +67,11 @@ class Layout:
     """Reads one archive; `plan` is called once.
 
     Args:
-        tar: the members, offsets included.
+        tar: the members, or the files of a directory.
         request: what the caller wants of it.
     """
 
-    def __init__(self, tar: TarIndex, request: ReadArchive) -> None:
+    def __init__(self, tar: Members, request: ReadArchive) -> None:
         self._tar = tar
         self._request = request
         self._wanted = platforms.parse(request.platform)
@@ -66,7 +81,7 @@ class Layout:
         self._read_bytes = 0
 
     @staticmethod
-    def matches(tar: TarIndex) -> bool:
+    def matches(tar: Members) -> bool:
         """Whether the archive is one."""
         return tar.find("oci-layout") is not None and tar.find("index.json") is not None
 
@@ -125,7 +140,9 @@ class Layout:
                 source=Source(length=len(data), data=data),
                 labels=index_labels(children),
             )
-        self._images += [NamedImage(name=name, target=target) for name in dict.fromkeys(self._request.names)]
+        for name in dict.fromkeys(self._request.names):
+            self._images.append(NamedImage(name=name, target=target))
+            self._by_digest(name, target)
 
     def _named(self, entries: Sequence[_Entry]) -> None:
         unnamed = [entry for entry in entries if not entry.name]
@@ -145,7 +162,16 @@ class Layout:
         for name, descriptors in groups.items():
             # The same name twice: the manifest that this machine runs, else the last one.
             chosen = self._best(descriptors) if len(descriptors) > 1 else descriptors[0]
-            self._images.append(NamedImage(name=name, target=self._take(chosen or descriptors[-1])))
+            target = self._take(chosen or descriptors[-1])
+            self._images.append(NamedImage(name=name, target=target))
+            self._by_digest(name, target)
+
+    def _by_digest(self, name: str, target: Descriptor) -> None:
+        if not self._request.digests:
+            return
+        other = naming.with_digest(name, target.digest, base_name=self._request.base_name)
+        if other and all(image.name != other for image in self._images):
+            self._images.append(NamedImage(name=other, target=target))
 
     def _take(self, descriptor: oci.Descriptor) -> Descriptor:
         self._walk(descriptor, depth=0, wanted=True)
@@ -195,10 +221,13 @@ class Layout:
                 f" {self._offered(index)}",
                 details={"field": "platform"},
             )
+        digests = {best.digest} if wanted and best is not None else set()
         taken = []
         for child in index.manifests:
             is_best = wanted and child is best
-            if (is_best or self._request.all_platforms) and self._walk(child, depth=depth + 1, wanted=is_best):
+            if (is_best or self._request.all_platforms or _attested(child) in digests) and self._walk(
+                child, depth=depth + 1, wanted=is_best
+            ):
                 taken.append(child.digest)
         return taken
 
@@ -206,6 +235,8 @@ class Layout:
         """The one that fits the wanted platform best; the first of equals."""
         ranked = []
         for number, candidate in enumerate(descriptors):
+            if _attested(candidate):
+                continue
             found = self._platform(candidate)
             grade = 1000 if found is None else platforms.rank(found, self._wanted)
             if grade >= 0:
@@ -267,18 +298,18 @@ class Layout:
     # -- blobs -------------------------------------------------------------------------------------------------------
 
     def _source(self, descriptor: oci.Descriptor) -> Source:
-        member = self._tar.find(_path(descriptor.digest))
-        if member is None:
+        source = self._tar.source(_path(descriptor.digest))
+        if source is None:
             raise InvalidArgument(
                 f"blob '{descriptor.digest}' is missing from the archive", details={"digest": descriptor.digest}
             )
-        if member.size != descriptor.size:
+        if source.length != descriptor.size:
             raise InvalidArgument(
-                f"blob '{descriptor.digest}' has {member.size} bytes in the archive, its descriptor says"
+                f"blob '{descriptor.digest}' has {source.length} bytes in the archive, its descriptor says"
                 f" {descriptor.size}",
                 details={"digest": descriptor.digest},
             )
-        return Source(offset=member.offset, length=member.size)
+        return source
 
     def _add(self, descriptor: oci.Descriptor, labels: dict[str, str] | None) -> None:
         source = self._source(descriptor)
@@ -299,6 +330,11 @@ class Layout:
 
     def _config(self, descriptor: oci.Descriptor) -> ImageConfig:
         return decode_image_config(self._document(descriptor, limit=MAX_CONFIG_BYTES))
+
+
+def _attested(descriptor: oci.Descriptor) -> str:
+    """Digest of the manifest that this one says something about; empty for an image."""
+    return (descriptor.annotations or {}).get(ATTESTED, "")
 
 
 def _path(digest: str) -> str:

@@ -39,3 +39,16 @@ def from_annotations(annotations: Mapping[str, str], *, base_name: str) -> str:
     if ref and base_name and is_tag(ref):
         return f"{base_name}:{ref}"
     return ref
+
+
+def repository(name: str) -> str:
+    """A reference without its tag and digest."""
+    bare = name.partition("@")[0]
+    head, slash, last = bare.rpartition("/")
+    return head + slash + last.partition(":")[0]
+
+
+def with_digest(name: str, digest: str, *, base_name: str) -> str:
+    """`REPOSITORY@DIGEST`; empty when nothing tells the repository."""
+    known = base_name if is_tag(name) else repository(name)
+    return f"{known or base_name}@{digest}" if known or base_name else ""

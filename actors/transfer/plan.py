@@ -6,11 +6,14 @@ from wharfie.types.base import Descriptor, Labels, Message
 
 
 class Source(Message, frozen=True, kw_only=True):
-    """Where bytes are: `length` at `offset` of the archive, or `data` itself for documents that we made."""
+    """Where bytes are: `length` at `offset` of the archive, or of the file `member` when that is a directory, or `data`
+    itself for documents that we made.
+    """
 
     offset: int = 0
     length: int = 0
     data: bytes | None = None
+    member: str = ""
 
 
 class Blob(Message, frozen=True, kw_only=True):
@@ -64,13 +67,14 @@ class ReadArchive(Message, frozen=True, kw_only=True):
     """The request of the job that reads an archive; descriptors: the archive, a file for what must be spooled.
 
     Attributes:
-        seekable: the archive is a regular file, and needs no copy unless it is compressed.
+        seekable: the archive is a file, and needs no copy unless it is compressed; or a directory, which never does.
         max_bytes: what the copy may weigh at most.
     """
 
     seekable: bool
     max_bytes: int
     base_name: str = ""
+    digests: bool = False
     names: list[str] = []
     platform: str = ""
     all_platforms: bool = False

@@ -1,4 +1,4 @@
-"""The archive that a request names, opened: a file, a FIFO, or an ingest of the content worker.
+"""The archive that a request names, opened: a file, a FIFO, a directory, or an ingest of the content worker.
 
 Whoever reads pieces of it later is given its path below `/proc`, so that everybody reads the file that was opened here,
 whatever its name leads to by then.
@@ -16,6 +16,9 @@ from typing import IO, Self
 from actors.content.ingest import read_record
 from actors.content.ingests import directory_of
 from actors.content.store import blob_path
+from actors.transfer.directoryindex import open_beneath
+from actors.transfer.plan import Source
+from linux import memfd
 from wharfie.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
 from wharfie.identifiers import check_name
 from wharfie.types.transfer import Import
@@ -29,12 +32,13 @@ class Archive:
 
     Attributes:
         fd: the archive, at its beginning.
-        seekable: it is a regular file.
+        seekable: it can be read again from its beginning: a regular file, or a directory.
     """
 
     def __init__(self, fd: int, *, temp: str) -> None:
         self.fd = fd
-        self.seekable = stat.S_ISREG(os.fstat(fd).st_mode)
+        mode = os.fstat(fd).st_mode
+        self.seekable = stat.S_ISREG(mode) or stat.S_ISDIR(mode)
         self._spool: IO[bytes] = tempfile.TemporaryFile(dir=temp)  # noqa: SIM115 - closed by __exit__
         self._read_from = fd
 
@@ -52,10 +56,23 @@ class Archive:
         """The descriptor of the plain, seekable archive."""
         return self._read_from
 
-    @property
-    def path(self) -> str:
-        """A path by which another process of the daemon opens what `read_fd` is."""
-        return proc_path(self._read_from)
+    def open(self, source: Source) -> int:
+        """A descriptor of the file with these bytes, which the caller closes.
+
+        Raises:
+            FailedPrecondition: it was there when the archive was read, and is not any more.
+        """
+        if source.data is not None:
+            return memfd.create_sealed("blob", source.data)
+        if not source.member:
+            return os.dup(self._read_from)
+        try:
+            return open_beneath(self.fd, source.member)
+        except OSError as error:
+            raise FailedPrecondition(
+                f"file '{source.member}' changed while its directory was imported: {(error.strerror or '').lower()}",
+                details={"member": source.member},
+            ) from None
 
     def rewind(self) -> None:
         """Begin anew, with an empty copy; only for an archive that is seekable."""
@@ -115,9 +132,9 @@ def _open_path(path: str) -> int:
     except OSError as error:
         raise InvalidArgument(f"file '{path}' cannot be read: {error.strerror}", details={"field": "path"}) from None
     mode = os.fstat(fd).st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISFIFO(mode):
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISDIR(mode)):
         os.close(fd)
-        raise InvalidArgument(f"'{path}' is neither a file nor a FIFO", details={"field": "path"})
+        raise InvalidArgument(f"'{path}' is neither a file nor a FIFO nor a directory", details={"field": "path"})
     return fd
 
 
@@ -131,7 +148,9 @@ async def _writer(fd: int, path: str) -> None:
             await ready.wait()
     except TimeoutError:
         raise FailedPrecondition(
-            f"nobody wrote to FIFO '{path}' within {WRITER_TIMEOUT_S:g} s", details={"field": "path"}
+            f"nobody wrote to FIFO '{path}' within {WRITER_TIMEOUT_S:g} s; when an import of it was cut short, run its"
+            " writer and the import again: what was read of it is gone",
+            details={"field": "path"},
         ) from None
     finally:
         loop.remove_reader(fd)

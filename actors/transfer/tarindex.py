@@ -11,6 +11,7 @@ import posixpath
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from actors.transfer.plan import Source
 from actors.transfer.unpack import header, pax
 from actors.transfer.unpack.header import BLOCK_SIZE
 from wharfie.errors import InvalidArgument, NotFound, ResourceExhausted
@@ -83,6 +84,11 @@ class TarIndex:
                 return member if member is not None and not member.link else None
             wanted = member.link
         return None
+
+    def source(self, name: str) -> Source | None:
+        """Where a member's bytes are; None when there is no such file."""
+        member = self.find(name)
+        return None if member is None else Source(offset=member.offset, length=member.size)
 
     def read(self, name: str, *, limit: int) -> bytes:
         """A member whole.
