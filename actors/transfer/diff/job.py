@@ -38,9 +38,6 @@ def _compare(request: CompareJob, fds: list[int], report: JobReport) -> Compared
     overlay = sides.prefix if sides.upper_directory else ""
     # Overlay's own attributes are told only to who may administer.
     keep = {Capability.DAC_READ_SEARCH, *([Capability.SYS_ADMIN] if overlay.startswith("trusted.") else [])}
-    if fds:
-        # Loaded before the walls stand around us.
-        import zstandard  # noqa: F401
     sandbox.seal(keep)
     upper = TreeSide(upper_fd)
     try:

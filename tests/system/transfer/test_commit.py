@@ -19,6 +19,7 @@ from linux import mount
 from tests.support import busybox, layoutdir, trees
 from tests.system.transfer.conftest import Rig
 from wharfie.types import base as base_types
+from wharfie.types.containers import Container as Record
 
 BASE = "busybox:latest"
 CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
@@ -221,6 +222,25 @@ def test_a_commit_of_a_commit_has_three_layers(rig: Rig, container: wharfie.Cont
     assert len(rig.client.images.manifest("mine:1").layers) == 3
     done = rig.client.run("mine:1", ["sh", "-c", "cat /etc/two; test -e /etc/new"], timeout_s=60)
     assert (done.exit_code, done.stdout) == (1, b"2\n")
+
+
+def test_a_container_that_was_made_without_an_image_becomes_one(rig: Rig, container: wharfie.Container) -> None:
+    client = rig.client
+    client.snapshots.prepare("bare")
+    with mounted(rig, "bare") as root:
+        trees.grow(root, {"hello": b"there"})
+    bare = client.containers.create_record(
+        Record(id="bare", snapshotter="overlayfs", snapshot_key="bare", spec=container.record.spec)
+    )
+    try:
+        done = bare.commit("bare:1", changes=["CMD x"])
+    finally:
+        bare.delete()
+    (layer,) = client.images.manifest("bare:1").layers
+    assert layer.digest == done.layer.digest
+    config = client.images.config("bare:1")
+    assert (config.os, config.config and config.config.cmd) == ("linux", ("/bin/sh", "-c", "x"))
+    assert client.images.unpack("bare:1") == done.diff_id
 
 
 def test_other_snapshotters_make_the_same_layer(rig: Rig, base: str) -> None:
