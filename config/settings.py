@@ -260,7 +260,22 @@ class Snapshot(Section, frozen=True, kw_only=True):
 
 
 class Transfer(Section, frozen=True, kw_only=True):
-    """Import and unpacking of images; the limits guard against archives made to fill the disk."""
+    """Images from registries and archives; the limits guard against archives made to fill the disk."""
+
+    hosts_dir: Annotated[str, Key(kind.path(), "directory of the registries' settings: HOST/hosts.toml")] = (
+        "/etc/wharfie/hosts.d"
+    )
+    max_concurrent_downloads: Annotated[
+        int, Key(kind.integer(1, 64), "blobs of one pull that are fetched at the same time")
+    ] = 3
+    max_concurrent_uploads: Annotated[
+        int, Key(kind.integer(1, 64), "blobs of one push that are sent at the same time")
+    ] = 3
+    ranges: Annotated[
+        int,
+        Key(kind.integer(1, 16), "parts of one large blob that are fetched at the same time; 1: it is not divided"),
+    ] = 1
+    range_bytes: Annotated[int, Key(kind.size(64 * KIB, 64 * MIB), "how long such a part is")] = 4 * MIB
 
     max_concurrent_unpacks: Annotated[
         int, Key(kind.integer(0, 1024), "layers that are unpacked at the same time; 0: one for each processor")

@@ -34,6 +34,7 @@ from wharfie.types import (
     introspection,
     leases,
     namespaces,
+    pull,
     snapshots,
     supervisor,
     tasks,
@@ -140,6 +141,7 @@ BODIES: dict[str, Bodies] = {
         export.Export, export.Exported, export.Exporting, "without `path`, each item has one frame of bytes"
     ),
     "transfer.convert": Bodies(convert.Convert, convert.Converted, transfer.Progress),
+    "transfer.pull": Bodies(pull.Pull, pull.Pulled, transfer.Progress),
     "diff.create": Bodies(diff.Create, diff.Created, transfer.Progress),
     "diff.apply": Bodies(diff.Apply, diff.Applied, transfer.Progress),
     "diff.changes": Bodies(diff.GetChanges, Empty, diff.Changes),

@@ -25,6 +25,7 @@ GENERATED = (
     "events",
     "imagearchives",
     "imagefacts",
+    "imageregistries",
     "gc",
     "images",
     "introspection",

@@ -27,6 +27,7 @@ BUILTIN = (
     _plugin(CONTENT, "content", "content", METADATA),
     _plugin(SNAPSHOTTER, "overlayfs", "snapshot", METADATA),
     _plugin(SNAPSHOTTER, "native", "snapshot", METADATA),
+    _plugin(SNAPSHOTTER, "erofs", "snapshot", METADATA),
     _plugin(RUNTIME, "task", "runtime", METADATA, EVENT, SNAPSHOTTER),
     _plugin(DIFFER, "walking", "transfer", CONTENT),
     _plugin(TRANSFER, "local", "transfer", METADATA, CONTENT, SNAPSHOTTER, DIFFER),
@@ -41,5 +42,6 @@ BUILTIN = (
     _plugin(SERVICE, "transfer-service", "transfer", TRANSFER),
     _plugin(SERVICE, "diff-service", "transfer", DIFFER),
     _plugin(SERVICE, "export-service", "transfer", TRANSFER),
+    _plugin(SERVICE, "pull-service", "transfer", DIFFER),
 )
 """In registration order."""

@@ -20,6 +20,8 @@ from actors.transfer.exporter import Exporter
 from actors.transfer.exportservice import ExportService
 from actors.transfer.importer import Importer
 from actors.transfer.leftovers import Leftovers
+from actors.transfer.puller import Puller
+from actors.transfer.pullservice import PullService
 from actors.transfer.service import TransferService
 from actors.transfer.unpacker import Unpacker
 from actors.worker import Worker
@@ -87,6 +89,11 @@ def inits(worker: Worker, settings: Settings, leftovers: Leftovers, *, token: st
         paths = Paths.of(settings)
         return ExportService(Exporter(worker, paths=paths), Converter(worker, jobs, settings=settings, paths=paths))
 
+    def pulls(context: InitContext) -> PullService:
+        unpacker: Unpacker = context.get_by_id(DIFFER, "walking")
+        puller = Puller(worker, jobs, unpacker, settings=settings, paths=Paths.of(settings))
+        return PullService(puller, leftovers)
+
     return {
         f"{DIFFER}.walking": lambda _context: Unpacker(
             worker, jobs, settings=settings.transfer, token=token, place=Paths.of(settings).temporary_mounts
@@ -95,4 +102,5 @@ def inits(worker: Worker, settings: Settings, leftovers: Leftovers, *, token: st
         f"{SERVICE}.transfer-service": service,
         f"{SERVICE}.diff-service": differences,
         f"{SERVICE}.export-service": exports,
+        f"{SERVICE}.pull-service": pulls,
     }

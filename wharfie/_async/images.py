@@ -11,12 +11,13 @@ from wharfie import errors
 from wharfie._async.base import UNSET, decoded
 from wharfie._async.imagearchives import ImageArchives
 from wharfie._async.imagefacts import ImageFacts
+from wharfie._async.imageregistries import ImageRegistries
 from wharfie.types import images as t
 from wharfie.types import transfer
 from wharfie.types.base import Descriptor
 
 
-class Images(ImageFacts, ImageArchives):
+class Images(ImageFacts, ImageArchives, ImageRegistries):
     """The images of a namespace."""
 
     async def create(

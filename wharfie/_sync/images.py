@@ -12,12 +12,13 @@ from wharfie import errors
 from wharfie._sync.base import UNSET, decoded
 from wharfie._sync.imagearchives import ImageArchives
 from wharfie._sync.imagefacts import ImageFacts
+from wharfie._sync.imageregistries import ImageRegistries
 from wharfie.types import images as t
 from wharfie.types import transfer
 from wharfie.types.base import Descriptor
 
 
-class Images(ImageFacts, ImageArchives):
+class Images(ImageFacts, ImageArchives, ImageRegistries):
     """The images of a namespace."""
 
     def create(

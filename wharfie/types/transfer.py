@@ -42,6 +42,7 @@ class Progress(Message, frozen=True, kw_only=True):
     name: str = ""
     done: int = 0
     total: int = 0
+    detail: str = ""
 
 
 class Imported(Message, frozen=True, kw_only=True):

@@ -1,0 +1,45 @@
+"""The methods of the wire that speak with registries: streams of progress with a result at the end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+
+from actors.call import Call, Result, handles
+from actors.transfer.leftovers import Leftovers
+from actors.transfer.operations import Operations, Report
+from actors.transfer.puller import Puller
+from wharfie.errors import WharfieError
+from wharfie.types import pull
+from wharfie.types.pull import Pulled
+from wharfie.types.transfer import Progress
+
+log = logging.getLogger("transfer")
+
+
+class PullService:
+    """Handlers of the transfer worker for registries."""
+
+    def __init__(self, puller: Puller, leftovers: Leftovers) -> None:
+        self._puller = puller
+        self._leftovers = leftovers
+        self._operations = Operations()
+
+    @handles("transfer.pull")
+    async def pull(self, call: Call, request: pull.Pull) -> AsyncIterator[Progress | Result]:
+        """An image of a registry. Idempotent under its key; see `Puller.run`."""
+
+        async def work(report: Report) -> Pulled:
+            pulled = await self._puller.run(call, request, report)
+            await self._clean_up(call.namespace)
+            return pulled
+
+        async for item in self._operations.follow(call, work):
+            yield item
+
+    async def _clean_up(self, namespace: str) -> None:
+        """Remove what dead incarnations left; that it fails is no reason for a request to fail."""
+        try:
+            await self._leftovers.remove(namespace)
+        except WharfieError as error:
+            log.warning("left-over snapshots not removed", extra={"namespace": namespace, "error": str(error)})

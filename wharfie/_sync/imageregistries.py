@@ -1,0 +1,65 @@
+# Made from wharfie/_async/imageregistries.py by scripts/unasync.py; change that file and run it again.
+"""Images from registries and to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from wharfie._sync.base import Service, decoded
+from wharfie.types import pull, transfer
+from wharfie.types.registry import Credential
+
+
+class ImageRegistries(Service):
+    """Pull and push."""
+
+    def pull(
+        self,
+        ref: str,
+        *,
+        name: str = "",
+        platform: str = "",
+        all_platforms: bool = False,
+        unpack: bool = True,
+        snapshotter: str = "",
+        credentials: Mapping[str, Credential] | None = None,
+        labels: Mapping[str, str] | None = None,
+        on_progress: Callable[[transfer.Progress], None] | None = None,
+        timeout_s: float | None = None,
+    ) -> pull.Pulled:
+        """An image of a registry; what is here already is not fetched, and what was interrupted goes on.
+
+        Args:
+            ref: `host[:port]/path[:tag][@digest]`; `busybox` is `docker.io/library/busybox:latest`.
+            name: of the image here; empty is the reference in full.
+            platform: `os/arch[/variant]`; empty is this machine's.
+            all_platforms: fetch the content of every platform; only `platform` is unpacked.
+            unpack: make the layers ready to run.
+            snapshotter: which one; empty is the daemon's default.
+            credentials: by host; see `wharfie.credentials`.
+            labels: of the image's record.
+            on_progress: told what happens.
+            timeout_s: for all of it.
+
+        Raises:
+            NotFound: the registry has no such image, or not for the platform.
+            PermissionDenied: it wants other credentials.
+            DataLoss: it sent other bytes than a digest says.
+        """
+        request = pull.Pull(
+            ref=ref,
+            name=name,
+            platform=platform,
+            all_platforms=all_platforms,
+            unpack=unpack,
+            snapshotter=snapshotter,
+            credentials=dict(credentials or {}),
+            labels=dict(labels or {}),
+        )
+        result: list[bytes] = []
+        for progress, _ in self._caller.stream(
+            "transfer.pull", request, transfer.Progress, on_result=result.append, timeout_s=timeout_s
+        ):
+            if on_progress is not None:
+                on_progress(progress)
+        return decoded(result[0], pull.Pulled, "transfer.pull")

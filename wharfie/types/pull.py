@@ -1,0 +1,79 @@
+"""Pull and push: images from registries and to them.
+
+Both are streams: `Progress` items, then the result with the end. Credentials are in the body, and forgotten with it.
+"""
+
+from __future__ import annotations
+
+from wharfie.types.base import Descriptor, Labels, Message
+from wharfie.types.images import Image
+from wharfie.types.registry import Credentials
+
+
+class Pull(Message, frozen=True, kw_only=True):
+    """`transfer.pull`: an image of a registry. What is here already is not fetched; what was interrupted goes on.
+
+    Args:
+        ref: `host[:port]/path[:tag][@digest]`; `busybox` is `docker.io/library/busybox:latest`.
+        name: of the image here; empty is the reference in full.
+        platform: `os/arch[/variant]`; empty is this machine's.
+        all_platforms: fetch the content of every platform, attestations too; only `platform` is unpacked.
+        unpack: also unpack into `snapshotter` (empty: the default), while it arrives.
+        credentials: by host.
+        labels: of the image's record.
+    """
+
+    ref: str
+    name: str = ""
+    platform: str = ""
+    all_platforms: bool = False
+    unpack: bool = True
+    snapshotter: str = ""
+    credentials: Credentials = {}
+    labels: Labels = {}
+
+
+class Pulled(Message, frozen=True, kw_only=True):
+    """Result of `transfer.pull`.
+
+    Attributes:
+        image: as it is named now.
+        fetched_bytes: of the blobs that were not here; those of an interrupted attempt are counted, too.
+        chain_id: the snapshot that containers are prepared on; empty when nothing was unpacked.
+        snapshotter: that has it.
+    """
+
+    image: Image
+    fetched_bytes: int = 0
+    chain_id: str = ""
+    snapshotter: str = ""
+
+
+class Push(Message, frozen=True, kw_only=True):
+    """`transfer.push`: an image of this daemon to a registry. What is there already is not sent.
+
+    Args:
+        image: its name here.
+        ref: where to; empty is the image's name. A digest in it must be the image's own.
+        platform: only the manifest of this platform, instead of the whole index; it then has the reference's tag.
+        credentials: by host.
+    """
+
+    image: str
+    ref: str = ""
+    platform: str = ""
+    credentials: Credentials = {}
+
+
+class Pushed(Message, frozen=True, kw_only=True):
+    """Result of `transfer.push`.
+
+    Attributes:
+        ref: in full.
+        target: what the reference stands for at the registry now.
+        sent_bytes: of blobs; mounted ones and those that were there cost none.
+    """
+
+    ref: str
+    target: Descriptor
+    sent_bytes: int = 0
