@@ -14,6 +14,7 @@ from cli.labels import label_mask, parse_labels
 from cli.output import plain, print_json, print_lines, print_table
 from cli.settings import Settings, pass_settings
 from cli.size import spoken
+from cli.snapshotdiff import diff
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -270,5 +271,5 @@ def cleanup(settings: Settings, /, *, snapshotter: str) -> None:
         click.echo(removed)
 
 
-for _verb in (ls, inspect, tree, usage, mounts, prepare, view, commit, rm, label, cleanup):
+for _verb in (ls, inspect, tree, usage, diff, mounts, prepare, view, commit, rm, label, cleanup):
     snapshot.add_command(_verb)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -47,3 +50,12 @@ def test_what_cannot_be_is_said(shell: Shell, box: str, words: tuple[str, ...], 
     done = shell.run(*words)
     assert done.code == 1
     assert part in done.err
+
+
+def test_a_snapshot_is_told_by_lines_or_written_as_a_layer(shell: Shell, box: str, tmp_path: Path) -> None:
+    assert shell.ok("snapshot", "diff", box) == shell.ok("diff", box)
+    target = str(tmp_path / "layer.tar")
+    digest = shell.ok("snapshot", "diff", "-o", target, "--compression", "none", box).strip()
+    assert digest == f"sha256:{hashlib.sha256(Path(target).read_bytes()).hexdigest()}"
+    with tarfile.open(target) as tar:
+        assert tar.getnames() == ["etc", "etc/.wh.group", "etc/new", "tmp", "tmp/t"]
