@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import json
 import os
 import pty
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +18,7 @@ import pytest
 import wharfie
 from tests.support.commandline import PROGRAM, Shell
 from tests.support.daemon import Daemon
+from wharfie.oci.descriptor import MEDIA_TYPE_CONFIG, MEDIA_TYPE_LAYER, MEDIA_TYPE_MANIFEST
 
 NAMESPACE = "cli-content"
 
@@ -135,3 +139,40 @@ def test_prune_removes_what_nothing_refers_to_and_keeps_the_rest(shell: Shell, d
     assert len(shell.json("content", "ls")) == 2
     assert "1 references to layers removed" in shell.ok("content", "prune", "references")
     assert shell.ok("content", "ls", "-q").split() == [manifest]
+
+
+@pytest.mark.parametrize("algorithm", ["sha384", "sha512"])
+def test_an_image_with_digests_of_another_algorithm_is_imported_and_checked(
+    shell: Shell, algorithm: str, tmp_path: Path
+) -> None:
+    blobs: dict[str, bytes] = {}
+
+    def add(media_type: str, data: bytes) -> dict[str, str | int]:
+        digest = f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
+        blobs[f"blobs/{digest.replace(':', '/')}"] = data
+        return {"mediaType": media_type, "digest": digest, "size": len(data)}
+
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("hello"), io.BytesIO())
+    diff_id = digest_of(layer.getvalue())
+    config = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [diff_id]}}
+    manifest = {
+        "schemaVersion": 2,
+        "config": add(MEDIA_TYPE_CONFIG, json.dumps(config).encode()),
+        "layers": [add(MEDIA_TYPE_LAYER, layer.getvalue())],
+    }
+    target = add(MEDIA_TYPE_MANIFEST, json.dumps(manifest).encode())
+    named = {**target, "annotations": {"org.opencontainers.image.ref.name": f"other-{algorithm}:1"}}
+    blobs["index.json"] = json.dumps({"schemaVersion": 2, "manifests": [named]}).encode()
+    blobs["oci-layout"] = b'{"imageLayoutVersion": "1.0.0"}'
+    with tarfile.open(tmp_path / "image.tar", "w") as tar:
+        for name, data in blobs.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    shell.ok("import", str(tmp_path / "image.tar"))
+    assert shell.ok("content", "check", f"other-{algorithm}:1").startswith("3 blobs, ")
+    shell.ok("rmi", f"other-{algorithm}:1")
+    assert shell.ok("snapshot", "ls", "-q").split() == [diff_id]
+    shell.ok("snapshot", "rm", diff_id)
