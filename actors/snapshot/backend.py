@@ -78,7 +78,7 @@ class Backend(ABC):
         return []
 
     def close(self) -> None:  # noqa: B027
-        """Let go of what a daemon that has stopped needs no more; the worker ends in order. Nothing in use is disturbed."""
+        """Let go of what a stopped daemon needs no more: the worker ends in order. What is in use is not disturbed."""
 
     @abstractmethod
     def sweep(self) -> None:

@@ -58,7 +58,18 @@ def inits(settings: Settings, paths: Paths) -> dict[str, Init]:
         root = context.exports["root"] = paths.snapshotter("native")
         return Native(root, flush=flush)
 
-    return {f"{SNAPSHOTTER}.overlayfs": overlayfs, f"{SNAPSHOTTER}.native": native}
+    def erofs(context: InitContext) -> Backend:
+        from actors.snapshot.erofs.backend import Erofs
+
+        root = context.exports["root"] = paths.snapshotter("erofs")
+        context.capabilities.append("rebase")
+        return Erofs(root, mount_options=settings.snapshot.mount_options, flush=flush)
+
+    return {
+        f"{SNAPSHOTTER}.overlayfs": overlayfs,
+        f"{SNAPSHOTTER}.native": native,
+        f"{SNAPSHOTTER}.erofs": erofs,
+    }
 
 
 def service_of(worker: Worker, loaded: Loaded, *, default: str) -> SnapshotService:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from linux import mount
-from wharfie import Client
+from wharfie import Client, FailedPrecondition
 from wharfie.types.base import Mount
 from wharfie.types.snapshots import Info, Usage
 
@@ -23,6 +23,8 @@ class Snapshotter:
     """Empty; mounts go below it."""
     renames_directories: bool = True
     """Whether a directory of a lower layer can be renamed."""
+    keeps_files: bool = True
+    """Whether a committed snapshot is the very files that were written."""
     mounted: int = 0
 
     def prepare(self, key: str, parent: str = "", labels: Mapping[str, str] | None = None) -> list[Mount]:
@@ -48,6 +50,13 @@ class Snapshotter:
 
     def names(self, *filters: str) -> list[str]:
         return [info.name for info in self.client.snapshots.list(filters, snapshotter=self.name)]
+
+    def remove_all(self) -> None:
+        """Remove every snapshot of the namespace, the uppermost first."""
+        while names := self.names():
+            for name in names:
+                with contextlib.suppress(FailedPrecondition):
+                    self.remove(name)
 
     @contextlib.contextmanager
     def seen(self, mounts: Sequence[Mount]) -> Iterator[str]:

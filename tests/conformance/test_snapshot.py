@@ -1,4 +1,4 @@
-"""The snapshotter's cases over overlayfs and native, with real mounts on tmpfs."""
+"""The snapshotter's cases over overlayfs, native and erofs, with real mounts on tmpfs."""
 
 from __future__ import annotations
 
@@ -36,6 +36,14 @@ def test_overlayfs(case: Case, connect: Callable[[], Client], place: str) -> Non
 @pytest.mark.parametrize("case", SUITE, ids=name_of)
 def test_native(case: Case, connect: Callable[[], Client], place: str) -> None:
     case(Snapshotter(connect(), "native", place))
+
+
+@pytest.mark.parametrize("case", [*SUITE, *snapshot_files.REBASING], ids=name_of)
+def test_erofs(case: Case, connect: Callable[[], Client], place: str) -> None:
+    erofs = Snapshotter(connect(), "erofs", place, renames_directories=False, keeps_files=False)
+    case(erofs)
+    # Images are mounted for as long as they are there, and a test must leave no mount.
+    erofs.remove_all()
 
 
 def test_native_refuses_to_rebase_and_keeps_the_snapshot(connect: Callable[[], Client], place: str) -> None:
