@@ -289,6 +289,27 @@ class Transfer(Section, frozen=True, kw_only=True):
     ] = 1000.0
 
 
+class Registry(Section, frozen=True, kw_only=True):
+    """How patient the daemon is with registries; which hosts stand for one is in its hosts.toml."""
+
+    attempts: Annotated[
+        int, Key(kind.integer(1, 100), "times that a request is sent at most while the registry fails or is away")
+    ] = 5
+    backoff_first_s: Annotated[
+        float, Key(_WAIT, "wait before the second attempt; each further one is twice as long")
+    ] = 0.25
+    backoff_max_s: Annotated[float, Key(_WAIT, "longest such wait")] = 10.0
+    retry_after_max_s: Annotated[
+        float,
+        Key(kind.duration(0, LONGEST_WAIT_S), "longest wait that a registry may ask for; a longer one is an error"),
+    ] = 60.0
+    connect_timeout_s: Annotated[float, Key(_WAIT, "for the connection to one address of a host")] = 10.0
+    idle_timeout_s: Annotated[float, Key(_WAIT, "how long a registry may be silent")] = 30.0
+    upload_chunk_bytes: Annotated[
+        int, Key(kind.size(64 * KIB, GIB), "a larger blob is sent in pieces of this size, and resumed between them")
+    ] = 32 * MIB
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """The whole configuration, typed, complete and immutable: what a process reads."""
 
@@ -328,5 +349,6 @@ class Settings(Section, frozen=True, kw_only=True):
     content: Content = Content()
     snapshot: Snapshot = Snapshot()
     transfer: Transfer = Transfer()
+    registry: Registry = Registry()
     timeouts: Mapping[str, float] = MappingProxyType({name: entry.default_s for name, entry in TIMEOUTS.items()})
     plugins: Mapping[str, Mapping[str, object]] = MappingProxyType({})

@@ -7,6 +7,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from config.settings import Registry
+
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 """Answers after which the same request may be answered differently."""
 
@@ -34,6 +36,19 @@ class Policy:
     idle_timeout_s: float = 30.0
     upload_chunk_bytes: int = 32 << 20
     max_connections: int = 16
+
+    @classmethod
+    def of(cls, settings: Registry) -> Policy:
+        """The policy of a configuration."""
+        return cls(
+            attempts=settings.attempts,
+            backoff_first_s=settings.backoff_first_s,
+            backoff_max_s=settings.backoff_max_s,
+            retry_after_max_s=settings.retry_after_max_s,
+            connect_timeout_s=settings.connect_timeout_s,
+            idle_timeout_s=settings.idle_timeout_s,
+            upload_chunk_bytes=settings.upload_chunk_bytes,
+        )
 
     def wait_s(self, attempt: int, *, jitter: Callable[[], float] = random.random) -> float:
         """How long to wait after the `attempt`th one, counted from 1; a quarter of it is chance."""
