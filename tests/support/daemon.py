@@ -180,7 +180,11 @@ class Daemon:
 
     def children(self) -> dict[str, int]:
         """Pid by name of the processes directly below the daemon; names as the kernel cuts them."""
-        return {procfs.name(pid): pid for pid in procfs.children(self.pid)}
+        found: dict[str, int] = {}
+        for pid in procfs.children(self.pid):
+            with contextlib.suppress(ProcessLookupError):
+                found[procfs.name(pid)] = pid
+        return found
 
     def descendants(self) -> list[int]:
         found: list[int] = []

@@ -104,7 +104,8 @@ def test_a_boot_that_hangs_in_an_actor_is_interrupted(hanging: str) -> None:
         until(lambda: f"wharfie-{hanging}"[:15] in daemon.children())
         begin_s = time.monotonic()
         assert daemon.stop() == 0
-        assert time.monotonic() - begin_s < 2
+        # Not the time that a start may take, which is 10 s.
+        assert time.monotonic() - begin_s < 9
         assert "READY=1" not in daemon.take_notified()
         assert "successfully booted" not in daemon.log()
     finally:
@@ -203,8 +204,15 @@ def test_a_reload_of_a_bad_configuration_changes_nothing() -> None:
 
 def test_sigusr1_dumps_every_stack() -> None:
     with Daemon(scripts=FEW) as daemon:
-        daemon.send_signal(signal.SIGUSR1)
-        daemon.wait_log("do_serve", count=2)
+
+        def both_seen_at_work() -> bool:
+            # An actor that has only just said that it is ready is seen saying so: then once more.
+            dumps = daemon.log().count("stack dump")
+            daemon.send_signal(signal.SIGUSR1)
+            until(lambda: daemon.log().count("stack dump") >= dumps + 3)
+            return daemon.log().count("do_serve") >= 2
+
+        until(both_seen_at_work, deadline_s=30)
         daemon.wait_log("actor=supervisor")
         assert daemon.running()
 
