@@ -22,6 +22,7 @@ from actors.transfer.importer import Importer
 from actors.transfer.leftovers import Leftovers
 from actors.transfer.puller import Puller
 from actors.transfer.pullservice import PullService
+from actors.transfer.pusher import Pusher
 from actors.transfer.service import TransferService
 from actors.transfer.unpacker import Unpacker
 from actors.worker import Worker
@@ -91,8 +92,9 @@ def inits(worker: Worker, settings: Settings, leftovers: Leftovers, *, token: st
 
     def pulls(context: InitContext) -> PullService:
         unpacker: Unpacker = context.get_by_id(DIFFER, "walking")
-        puller = Puller(worker, jobs, unpacker, settings=settings, paths=Paths.of(settings))
-        return PullService(puller, leftovers)
+        paths = Paths.of(settings)
+        puller = Puller(worker, jobs, unpacker, settings=settings, paths=paths)
+        return PullService(puller, Pusher(worker, jobs, settings=settings, paths=paths), leftovers)
 
     return {
         f"{DIFFER}.walking": lambda _context: Unpacker(

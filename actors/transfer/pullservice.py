@@ -9,9 +9,10 @@ from actors.call import Call, Result, handles
 from actors.transfer.leftovers import Leftovers
 from actors.transfer.operations import Operations, Report
 from actors.transfer.puller import Puller
+from actors.transfer.pusher import Pusher
 from wharfie.errors import WharfieError
 from wharfie.types import pull
-from wharfie.types.pull import Pulled
+from wharfie.types.pull import Pulled, Pushed
 from wharfie.types.transfer import Progress
 
 log = logging.getLogger("transfer")
@@ -20,8 +21,9 @@ log = logging.getLogger("transfer")
 class PullService:
     """Handlers of the transfer worker for registries."""
 
-    def __init__(self, puller: Puller, leftovers: Leftovers) -> None:
+    def __init__(self, puller: Puller, pusher: Pusher, leftovers: Leftovers) -> None:
         self._puller = puller
+        self._pusher = pusher
         self._leftovers = leftovers
         self._operations = Operations()
 
@@ -33,6 +35,16 @@ class PullService:
             pulled = await self._puller.run(call, request, report)
             await self._clean_up(call.namespace)
             return pulled
+
+        async for item in self._operations.follow(call, work):
+            yield item
+
+    @handles("transfer.push")
+    async def push(self, call: Call, request: pull.Push) -> AsyncIterator[Progress | Result]:
+        """An image to a registry. Idempotent; see `Pusher.run`."""
+
+        async def work(report: Report) -> Pushed:
+            return await self._pusher.run(call, request, report)
 
         async for item in self._operations.follow(call, work):
             yield item

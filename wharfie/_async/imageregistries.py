@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from wharfie._async.base import Service, decoded
-from wharfie.types import pull, transfer
+from wharfie.types import pull as t
+from wharfie.types import transfer
 from wharfie.types.registry import Credential
 
 
@@ -25,7 +26,7 @@ class ImageRegistries(Service):
         labels: Mapping[str, str] | None = None,
         on_progress: Callable[[transfer.Progress], None] | None = None,
         timeout_s: float | None = None,
-    ) -> pull.Pulled:
+    ) -> t.Pulled:
         """An image of a registry; what is here already is not fetched, and what was interrupted goes on.
 
         Args:
@@ -45,7 +46,7 @@ class ImageRegistries(Service):
             PermissionDenied: it wants other credentials.
             DataLoss: it sent other bytes than a digest says.
         """
-        request = pull.Pull(
+        request = t.Pull(
             ref=ref,
             name=name,
             platform=platform,
@@ -61,4 +62,38 @@ class ImageRegistries(Service):
         ):
             if on_progress is not None:
                 on_progress(progress)
-        return decoded(result[0], pull.Pulled, "transfer.pull")
+        return decoded(result[0], t.Pulled, "transfer.pull")
+
+    async def push(
+        self,
+        image: str,
+        ref: str = "",
+        *,
+        platform: str = "",
+        credentials: Mapping[str, Credential] | None = None,
+        on_progress: Callable[[transfer.Progress], None] | None = None,
+        timeout_s: float | None = None,
+    ) -> t.Pushed:
+        """An image of this daemon to a registry; what is there already is not sent.
+
+        Args:
+            image: its name here.
+            ref: where to; empty is the image's name.
+            platform: only its manifest for this platform; empty is all of it.
+            credentials: by host; see `wharfie.credentials`.
+            on_progress: told what happens.
+            timeout_s: for all of it.
+
+        Raises:
+            NotFound: there is no such image.
+            FailedPrecondition: not all of it is here.
+            PermissionDenied: the registry wants other credentials.
+        """
+        request = t.Push(image=image, ref=ref, platform=platform, credentials=dict(credentials or {}))
+        result: list[bytes] = []
+        async for progress, _ in self._caller.stream(
+            "transfer.push", request, transfer.Progress, on_result=result.append, timeout_s=timeout_s
+        ):
+            if on_progress is not None:
+                on_progress(progress)
+        return decoded(result[0], t.Pushed, "transfer.push")
