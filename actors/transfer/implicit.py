@@ -16,6 +16,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 
@@ -50,6 +51,42 @@ def settle(target: str, lower: Sequence[str], paths: Sequence[bytes]) -> bool:
             if layer >= 0:
                 _copy_between(below.roots[layer], ours, path)
         return True
+
+
+class Look(NamedTuple):
+    """What a directory looks like."""
+
+    mode: int
+    uid: int
+    gid: int
+    mtime_ns: int
+    has_xattrs: bool
+    """It has some that belong to it and not to its layer."""
+
+
+def looks(lower: Sequence[str], paths: Sequence[bytes]) -> dict[bytes, Look] | None:
+    """What directories look like in the layers below; those that they do not have are left out.
+
+    Returns None when one of them is a symbolic link there. For layers that are no directories. Blocks.
+
+    Args:
+        lower: roots of the layers, the nearest first.
+        paths: relative.
+    """
+    found: dict[bytes, Look] = {}
+    with contextlib.ExitStack() as opened:
+        below = _Merged([_opened(path, opened) for path in lower])
+        for path in sorted(paths, key=_depth):
+            layer = below.layer_of(path)
+            if layer == _LINK:
+                return None
+            if layer >= 0:
+                with _inside(below.roots[layer], path) as fd:
+                    status = os.fstat(fd)
+                    has_xattrs = any(not name.startswith(_SKIPPED) for name in os.listxattr(fd))
+                mode = stat.S_IMODE(status.st_mode)
+                found[path] = Look(mode, status.st_uid, status.st_gid, status.st_mtime_ns, has_xattrs)
+    return found
 
 
 def _depth(path: bytes) -> int:

@@ -21,8 +21,8 @@ from actors.jobs import KILLED, Jobs
 from actors.transfer import chains, targets
 from actors.transfer.arrival import Arrival
 from actors.transfer.blobs import GC_SNAPSHOT, UNCOMPRESSED
-from actors.transfer.implicit import settle
 from actors.transfer.job import UnpackedLayer, UnpackJob
+from actors.transfer.layerjobs import IMAGES, REBASING, fit_of, target_of
 from actors.transfer.layersource import REPLACED, Opened, open_source
 from actors.transfer.operations import Report
 from actors.transfer.plan import Layer, RootFs
@@ -35,9 +35,6 @@ from wharfie.errors import Aborted, AlreadyExists, FailedPrecondition, InvalidAr
 from wharfie.types import content, snapshots
 from wharfie.types.base import Empty, Mount
 from wharfie.types.transfer import Progress
-
-REBASING = frozenset({"overlayfs"})
-"""Snapshotters that put a snapshot on its parent when it is committed."""
 
 PREFIX = "unpack-"
 """How the key of a snapshot in the making begins."""
@@ -195,7 +192,8 @@ class Unpacker:
         if applied is not None:
             lower = await self._lower(run, number)
             directory = applied.target.directory
-            if await self._worker.blocking(settle, directory, lower, applied.layer.implicit_dirs):
+            fit = fit_of(run.order.snapshotter)
+            if await self._worker.blocking(fit, directory, lower, applied.layer.implicit_dirs):
                 return applied
             await self._remove(run, applied.key)
         return await self._apply(run, number, parent=parent)
@@ -221,7 +219,8 @@ class Unpacker:
                 else:
                     break
         failpoint.hit("transfer.unpack.after-apply")
-        run.directories[number] = target.directory
+        if order.snapshotter not in IMAGES:
+            run.directories[number] = target.directory
         return _Applied(key=key, target=target, layer=result, parent=parent)
 
     async def _prepare(self, run: _Run, key: str, *, parent: str) -> list[Mount]:
@@ -252,7 +251,7 @@ class Unpacker:
             directory = os.open(target.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 job = self._jobs.run(
-                    "actors.transfer.job:unpack",
+                    target_of(order.snapshotter, on_top=bool(mounts)),
                     UnpackJob(
                         offset=source.offset,
                         length=source.length,

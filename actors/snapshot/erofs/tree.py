@@ -146,11 +146,14 @@ class Tree:
                     todo.append(child)
 
     def implicit(self) -> list[bytes]:
-        """The paths of directories that no entry describes, parents first."""
+        """The paths of directories that no entry describes and that may be the layers' below, parents first."""
         found = []
         todo = [(self.root, b"")]
         while todo:
             here, path = todo.pop()
+            # What hides the layers below has nothing to do with what is there.
+            if here.opaque and path:
+                continue
             if here.implicit:
                 found.append(path)
             for name, child in here.children.items():
