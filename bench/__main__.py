@@ -12,11 +12,24 @@ import tempfile
 import time
 
 import wharfie
-from bench import blobs, crash, images, lives, memory, pulls, records, snapshots, wire
+from bench import blobs, collection, crash, images, lives, memory, pulls, records, snapshots, wire
 from bench.daemons import ROOT, Containerd, Wharfied, version_of
 from bench.figure import HEAD, Figure
 
-GROUPS = ("start", "wire", "lives", "cli", "snapshots", "records", "blobs", "images", "pulls", "memory", "crash")
+GROUPS = (
+    "start",
+    "wire",
+    "lives",
+    "cli",
+    "snapshots",
+    "records",
+    "blobs",
+    "collection",
+    "images",
+    "pulls",
+    "memory",
+    "crash",
+)
 
 
 def main() -> int:
@@ -71,6 +84,8 @@ def main() -> int:
                 figures += blobs.measure(ours, theirs)
             if "images" in options.only:
                 figures += images.measure(ours, theirs, directory)
+            if "collection" in options.only:
+                figures += collection.measure(ours)
             if "pulls" in options.only:
                 figures += pulls.measure(ours, theirs, directory)
             if "crash" in options.only:
