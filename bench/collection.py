@@ -38,15 +38,15 @@ def measure(ours: Wharfied) -> list[Figure]:
 
 
 def _fill(client: wharfie.Client) -> list[str]:
-    """Blobs of two halves that refer to their own half only: from the first of each half all of it can be reached."""
+    """Blobs of two halves, each referring to later ones of its own half: from the first of a half all of it is reached."""
     contents = [str(number).encode() for number in range(BLOBS)]
     digests = [f"sha256:{hashlib.sha256(data).hexdigest()}" for data in contents]
     half = BLOBS // 2
     lease = client.leases.create("filling")
     held = client.with_lease(lease.id)
     for number, data in enumerate(contents):
-        first = number - number % half
-        following = [first + (number - first + 1 + step * step) % half for step in range(REFERENCES_EACH)]
+        end = half if number < half else BLOBS
+        following = {min(number + 1 + step * step, end - 1) for step in range(REFERENCES_EACH)} - {number}
         labels = {f"containerd.io/gc.ref.content.{step}": digests[to] for step, to in enumerate(following)}
         held.content.put(data, labels=labels)
     return digests
