@@ -31,3 +31,9 @@ def unshare_mounts() -> None:
     """Give this process a mount namespace of its own, with no propagation either way."""
     unshare(CLONE_NEWNS)
     make_private("/")
+
+
+def in_user_namespace() -> bool:
+    """Say whether root here is not the host's root: ids are mapped."""
+    with open("/proc/self/uid_map", "rb") as uid_map:
+        return uid_map.read().split() != [b"0", b"0", b"4294967295"]

@@ -75,6 +75,7 @@ class Differ:
         self._token = token
         self._number = 0
         self._resolver = Resolver(worker, paths=paths)
+        self._slots = asyncio.Semaphore(settings.transfer.max_concurrent_unpacks or os.cpu_count() or 1)
 
     async def create(self, errand: Errand, request: diff.Create) -> diff.Created:
         """See `wharfie.types.diff.Create`. Idempotent.
@@ -140,25 +141,27 @@ class Differ:
 
             progress(0)
             limits = self._settings.transfer
-            unpacked = await self._jobs.run(
-                "actors.transfer.job:unpack",
-                UnpackJob(
-                    offset=offset,
-                    length=length,
-                    media_type=request.descriptor.media_type,
-                    overlay=False,
-                    max_bytes=limits.max_unpacked_bytes,
-                    max_entries=limits.max_entries,
-                    max_ratio=limits.max_ratio,
-                    mounts=list(mounts),
-                    place=self._paths.temporary_mounts,
-                    sync=request.sync,
-                ),
-                UnpackedLayer,
-                name="unpack",
-                fds=[source],
-                progress=progress,
+            job = UnpackJob(
+                offset=offset,
+                length=length,
+                media_type=request.descriptor.media_type,
+                overlay=False,
+                max_bytes=limits.max_unpacked_bytes,
+                max_entries=limits.max_entries,
+                max_ratio=limits.max_ratio,
+                mounts=list(mounts),
+                place=self._paths.temporary_mounts,
+                sync=request.sync,
             )
+            async with self._slots:
+                unpacked = await self._jobs.run(
+                    "actors.transfer.job:unpack",
+                    job,
+                    UnpackedLayer,
+                    name="unpack",
+                    fds=[source],
+                    progress=progress,
+                )
         finally:
             os.close(source)
         return diff.Applied(
@@ -179,14 +182,15 @@ class Differ:
                 os.ftruncate(fd, 0)
                 os.lseek(fd, 0, os.SEEK_SET)
             try:
-                compared = await self._jobs.run(
-                    "actors.transfer.diff.job:compare",
-                    job,
-                    Compared,
-                    name="diff",
-                    fds=[] if fd is None else [fd],
-                    progress=progress,
-                )
+                async with self._slots:
+                    compared = await self._jobs.run(
+                        "actors.transfer.diff.job:compare",
+                        job,
+                        Compared,
+                        name="diff",
+                        fds=[] if fd is None else [fd],
+                        progress=progress,
+                    )
             except Aborted as error:
                 if error.details.get("reason") != KILLED or attempt == _TRIES - 1:
                     raise

@@ -97,8 +97,10 @@ def _unpack(request: UnpackJob, fds: list[int], report: JobReport) -> UnpackedLa
     from actors.transfer.unpack.layer import unpack_layer
     from actors.transfer.unpack.limits import Limits
     from actors.transfer.unpack.messages import UnpackRequest, Whiteouts
+    from linux import namespaces
 
     failpoint.hit("transfer.job.unpack")
+    is_mapped = namespaces.in_user_namespace()
     source, *given = fds
     growth_fd = given.pop(0) if request.is_growing else -1
     target = given[0] if given else _mounted(request)
@@ -110,6 +112,9 @@ def _unpack(request: UnpackJob, fds: list[int], report: JobReport) -> UnpackedLa
         media_type=request.media_type,
         target=f"/proc/self/fd/{target}",
         whiteouts=Whiteouts.OVERLAY if request.overlay else Whiteouts.PLAIN,
+        # Only the host's root may set trusted attributes, and make devices.
+        userxattr=is_mapped,
+        skip_devices=is_mapped,
         limits=Limits(
             total_bytes=request.max_bytes,
             file_bytes=request.max_bytes,

@@ -49,6 +49,7 @@ def described(root: str | os.PathLike[str]) -> dict[str, tuple[object, ...]]:
     found: dict[str, tuple[object, ...]] = {}
     inodes: dict[tuple[int, int], str] = {}
     for parent, directories, files in os.walk(root):
+        directories.sort()  # in which they are walked, too
         for name in sorted((*directories, *files)):
             path = os.path.join(parent, name)
             status = os.stat(path, follow_symlinks=False)

@@ -40,10 +40,13 @@ class Extractor:
     The owner of `root_fd` is the caller. After an error the tree is whatever it had become.
     """
 
-    def __init__(self, root_fd: int, *, mode: Whiteouts, userxattr: bool, bounds: Limits) -> None:
+    def __init__(
+        self, root_fd: int, *, mode: Whiteouts, userxattr: bool, bounds: Limits, skip_devices: bool = False
+    ) -> None:
         opaque_xattr = xattrs.opaque_name(userxattr=userxattr)
         self._opaque_xattr = opaque_xattr
         self._bounds = bounds
+        self._skip_devices = skip_devices
         self._removals = Removals()
         self._directories = Directories(
             root_fd, self._removals, overlay=mode is Whiteouts.OVERLAY, opaque_xattr=opaque_xattr
@@ -225,6 +228,8 @@ class Extractor:
 
     def _node(self, entry: Entry, directory: Directory, base: bytes) -> None:
         kind = _NODE_TYPES[entry.kind]
+        if self._skip_devices and kind != stat.S_IFIFO:
+            return
         device = 0 if kind == stat.S_IFIFO else os.makedev(*attributes.device(entry))
         mode = kind | (entry.mode & ~SPECIAL_BITS)
         directory = self._in_place(directory, base, lambda fd: os.mknod(base, mode, device, dir_fd=fd))

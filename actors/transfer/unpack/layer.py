@@ -50,7 +50,13 @@ def unpack_layer(request: UnpackRequest, *, progress: Progress | None = None) ->
             ) as layer,
             _no_umask(),
         ):
-            extractor = Extractor(root_fd, mode=request.whiteouts, userxattr=request.userxattr, bounds=request.limits)
+            extractor = Extractor(
+                root_fd,
+                mode=request.whiteouts,
+                userxattr=request.userxattr,
+                bounds=request.limits,
+                skip_devices=request.skip_devices,
+            )
             with contextlib.closing(extractor):
                 apply_entries(layer, extractor, progress)
                 implicit = extractor.finish()

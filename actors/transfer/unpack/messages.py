@@ -36,6 +36,8 @@ class UnpackRequest(msgspec.Struct, frozen=True, kw_only=True):
     whiteouts: Whiteouts = Whiteouts.OVERLAY
     userxattr: bool = False
     """Mark opaque directories with `user.overlay.opaque` instead of `trusted.overlay.opaque`."""
+    skip_devices: bool = False
+    """Leave device nodes out, as a user namespace has to; the marks of overlayfs are none."""
     limits: Limits = Limits()
     sync: bool = False
     """Write the target's file system out to the disk before answering."""

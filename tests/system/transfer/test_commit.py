@@ -17,6 +17,7 @@ import pytest
 import wharfie
 from linux import mount
 from tests.support import busybox, layoutdir, trees
+from tests.support.wait import until
 from tests.system.transfer.conftest import Rig
 from wharfie.types import base as base_types
 from wharfie.types.containers import Container as Record
@@ -280,6 +281,24 @@ def test_what_cannot_be_committed_is_refused_and_leaves_nothing(rig: Rig, contai
         container.commit("mine:1")
     assert (len(client.content.list()), rig.snapshots(), rig.names()) == (*before, [BASE])
     assert leases(rig) == []
+
+
+def test_a_commit_that_is_given_up_ends_its_job_and_leaves_nothing(rig: Rig, container: wharfie.Container) -> None:
+    client = rig.client
+    native = client.containers.create(BASE, ["true"], id="copied", snapshotter="native")
+    try:
+        for one in (container, native):
+            rig.points.arm("transfer.job.diff", "stop")
+            with pytest.raises(wharfie.DeadlineExceeded):
+                one.commit("mine:1", timeout_s=1.0)
+            assert rig.points.was_hit("transfer.job.diff")
+            until(lambda: not rig.jobs(), deadline_s=30)
+            until(lambda: not leases(rig), deadline_s=30)
+            for snapshotter in ("overlayfs", "native"):
+                until(lambda: not [key for key in rig.snapshots(snapshotter) if key.startswith("unpack-")])  # noqa: B023
+    finally:
+        native.delete()
+    assert rig.names() == [BASE]
 
 
 def test_a_container_whose_image_has_another_content_now_is_refused(rig: Rig, container: wharfie.Container) -> None:

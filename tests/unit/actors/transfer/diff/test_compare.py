@@ -31,6 +31,10 @@ def same_time_other_data(root: str) -> None:
     os.utime(f"{root}/d/vague", ns=(10**18, 10**18))
 
 
+def renamed_over(root: str) -> None:
+    os.rename(f"{root}/d/g", f"{root}/d/f")
+
+
 def replace_file_by_directory(root: str) -> None:
     os.unlink(f"{root}/d/f")
     trees.grow(f"{root}/d/f", {"x": b""})
@@ -66,6 +70,7 @@ CASES: dict[str, tuple[Change, list[tuple[str, str]]]] = {
         [("C", "e"), ("C", "e/sub"), ("A", "e/sub/deep")],
     ),
     "other data with a time that tells nothing": (same_time_other_data, [("C", "d"), ("C", "d/vague")]),
+    "another file of the same size and time": (renamed_over, [("C", "d"), ("C", "d/f"), ("D", "d/g")]),
     "a mode": (lambda root: os.chmod(f"{root}/d/f", 0o4711), [("C", "d"), ("C", "d/f")]),
     "an owner": (lambda root: os.chown(f"{root}/d/f", 5, 6), [("C", "d"), ("C", "d/f")]),
     "a directory's mode": (lambda root: os.chmod(f"{root}/d", 0o700), [("C", "d")]),
@@ -94,7 +99,7 @@ CASES: dict[str, tuple[Change, list[tuple[str, str]]]] = {
 def pair(lower: str, upper: str) -> tuple[str, str]:
     """Two trees that are the same."""
     for root in (lower, upper):
-        trees.grow(root, {"d/f": b"x", "d/vague": b"data", "e/sub": None, "l": "d", "n": stat.S_IFCHR})
+        trees.grow(root, {"d/f": b"x", "d/g": b"g", "d/vague": b"data", "e/sub": None, "l": "d", "n": stat.S_IFCHR})
         os.utime(f"{root}/d/vague", ns=(10**18, 10**18))
     return lower, upper
 
@@ -108,7 +113,7 @@ def test_differences_are_found(pair: tuple[str, str], case: str) -> None:
 
 def test_against_nothing_everything_is_new(pair: tuple[str, str]) -> None:
     found = trees.changes(None, pair[1])
-    assert found == [("A", path) for path in ("d", "d/f", "d/vague", "e", "e/sub", "l", "n")]
+    assert found == [("A", path) for path in ("d", "d/f", "d/g", "d/vague", "e", "e/sub", "l", "n")]
 
 
 def test_the_root_itself_is_no_change(pair: tuple[str, str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable
 
@@ -12,7 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.snapshot.copytree import copy_tree
 from actors.transfer.diff.compare import NeedsMergedView
+from actors.transfer.unpack.layer import unpack_layer
+from actors.transfer.unpack.messages import UnpackRequest, Whiteouts
 from linux import mount
 from tests.support import trees
 from tests.support.fork import in_private_mounts
@@ -75,7 +79,30 @@ def in_overlay(shm: str, work: Callable[[str], None], check: Callable[[str, str,
 
 def tells_the_same(lower: str, upper: str, merged: str) -> None:
     assert trees.changes(lower, upper, overlay=TRUSTED) == trees.changes(lower, merged)
-    assert trees.layer(lower, upper, overlay=TRUSTED) == trees.layer(lower, merged)
+    blob, _ = made = trees.layer(lower, upper, overlay=TRUSTED)
+    assert made == trees.layer(lower, merged)
+    comes_back(blob, lower, merged)
+
+
+def comes_back(blob: bytes, lower: str, merged: str) -> None:
+    """The layer makes the tree that it was made of: below an overlay, and on a copy of the tree before."""
+    shm = os.path.dirname(lower)
+    with open(f"{shm}/blob", "wb") as file:
+        file.write(blob)
+    os.mkdir(f"{shm}/again")
+    unpack_layer(UnpackRequest(blob_path=f"{shm}/blob", target=f"{shm}/again", whiteouts=Whiteouts.OVERLAY))
+    copy_tree(lower, f"{shm}/copy")
+    unpack_layer(UnpackRequest(blob_path=f"{shm}/blob", target=f"{shm}/copy", whiteouts=Whiteouts.PLAIN))
+    os.mkdir(f"{shm}/shown")
+    mount.mount("overlay", f"{shm}/shown", fstype="overlay", data=f"lowerdir={shm}/again:{lower}")
+    expected = untimed(trees.described(merged))
+    assert untimed(trees.described(f"{shm}/shown")) == expected
+    assert untimed(trees.described(f"{shm}/copy")) == expected
+
+
+def untimed(tree: dict[str, tuple[object, ...]]) -> dict[str, tuple[object, ...]]:
+    """Without the times of directories: one whose only change is what is in it has the time of that."""
+    return {path: facts[:5] + facts[6:] if facts[0] == stat.S_IFDIR else facts for path, facts in tree.items()}
 
 
 @given(work=st.lists(steps, max_size=10))

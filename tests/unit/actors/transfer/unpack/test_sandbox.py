@@ -231,3 +231,31 @@ def test_it_cannot_start_a_program(shm: str) -> None:
             os.execv("/bin/true", ["true"])
 
     in_fork(run)
+
+
+def test_in_a_user_namespace_it_works_without_devices_and_with_its_own_marks(shm: str, target: str) -> None:
+    members = [
+        tars.directory("d"),
+        tars.file("d/.wh..wh..opq"),
+        tars.file("d/f", b"x"),
+        tars.file(".wh.gone"),
+        tars.node("null", b"3", major=1, minor=3),
+        tars.node("pipe", b"6"),
+    ]
+    Path(f"{shm}/blob").write_bytes(tars.tar(members))
+    asked = request(shm, userxattr=True, skip_devices=True)
+
+    def run() -> None:
+        root = os.open(target, os.O_RDONLY)
+        namespaces.unshare(namespaces.CLONE_NEWUSER)
+        for name, text in (("setgroups", "deny"), ("uid_map", "0 0 1"), ("gid_map", "0 0 1")):
+            Path(f"/proc/self/{name}").write_text(text)
+        assert namespaces.in_user_namespace()
+        sandbox.enter(asked)
+        unpack_layer(msgspec.structs.replace(asked, target=f"/proc/self/fd/{root}"))
+
+    assert not namespaces.in_user_namespace()
+    in_fork(run)
+    assert sorted(os.listdir(target)) == ["d", "gone", "pipe"]
+    assert os.getxattr(f"{target}/d", "user.overlay.opaque") == b"y"
+    assert os.stat(f"{target}/gone").st_rdev == 0
