@@ -6,6 +6,7 @@ Serves the asynchronous client and the workers' loops.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -109,8 +110,10 @@ class Carrier:
     def _unwatch(self) -> None:
         if self._fd != -1:
             loop = asyncio.get_running_loop()
-            loop.remove_reader(self._fd)
-            loop.remove_writer(self._fd)
+            for remove in (loop.remove_reader, loop.remove_writer):
+                # The connection may have closed it already; the loop then forgets it, and says so.
+                with contextlib.suppress(OSError):
+                    remove(self._fd)
         self._fd, self._writing = -1, False
 
     def _again(self) -> None:

@@ -62,8 +62,6 @@ class Commits:
         async with self._digests.alone(digest):
             # A file of another size is no blob of this digest: it was damaged, and is replaced.
             there = self._store.size(digest) == ingest.offset
-            if ingest.is_shared and not there:
-                raise ingest.gone()
             ingest.save(committed=digest, committed_size=ingest.offset, placed=not there, key=call.key)
             failpoint.hit("content.commit.before-rename")
             await self._blocking(self._become, ingest, digest, there)
@@ -73,7 +71,9 @@ class Commits:
 
     def _become(self, ingest: Ingest, digest: str, there: bool) -> None:
         if not there:
-            self._store.adopt(ingest.data_path, digest)
+            if ingest.is_shared:
+                ingest.check_shared()  # deleted meanwhile, maybe because it was found damaged
+            self._store.adopt(ingest.bytes_path, digest)
         else:
             ingest.discard()
 
@@ -206,7 +206,10 @@ def _verify(ingest: Ingest, request: content.Commit) -> str:
     """
     record = ingest.record
     expected = request.expected or record.expected
-    ingest.open(expected.partition(":")[0] or "sha256")
+    algorithm = expected.partition(":")[0] or "sha256"
+    # A blob that stands for the bytes was verified when it became one.
+    if not (ingest.is_shared and record.shared.startswith(f"{algorithm}:")):
+        ingest.open(algorithm)
     digest = ingest.digest()
     _compare(request, size=ingest.offset, digest=digest, total=record.total, expected=expected)
     if not ingest.is_shared:

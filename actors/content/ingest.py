@@ -20,7 +20,7 @@ import msgspec
 
 from actors.content.store import Buffers, remove_directory
 from linux.files import copy_range
-from wharfie.errors import DataLoss, FailedPrecondition
+from wharfie.errors import DataLoss
 from wharfie.identifiers import is_digest
 from wharfie.types.content import Status
 
@@ -58,7 +58,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         lease: that it was begun with; without one it expires by its age.
-        shared: digest of a blob of another namespace that stands for the bytes; nothing was transferred.
+        shared: digest of the blob that stands for the bytes; nothing was transferred.
         committed: digest of the blob that the bytes became or are about to become; once there is no file `data` any
             more, only the name in metadata may still be missing.
         placed: the commit put that blob in place; it was not there before.
@@ -82,15 +82,15 @@ class Ingest:
     """An ingest on disk.
 
     Args:
-        directory: holds `meta` and, until it was committed or while a blob stands for it, `data`.
-        shared_path: the file of the blob that `record.shared` names.
+        directory: holds `meta` and, until it was committed, `data`, or `shared` while a blob stands for it.
     """
 
-    def __init__(self, directory: str, record: Record, *, shared_path: str = "") -> None:
+    def __init__(self, directory: str, record: Record) -> None:
         self.directory = directory
         self.record = record
         self._data = f"{directory}/data"
-        self._shared_path = shared_path
+        self.is_shared = os.path.lexists(f"{directory}/shared") and not os.path.lexists(self._data)
+        """A blob stands for the bytes: a hard link to it, so that it may be deleted meanwhile."""
         self._fd = -1
         self._hash: _Hash | None = None
         status = self._stat()
@@ -103,14 +103,9 @@ class Ingest:
 
     def _stat(self) -> os.stat_result | None:
         try:
-            return os.stat(self._shared_path or self._data, follow_symlinks=False)
+            return os.stat(self.bytes_path, follow_symlinks=False)
         except FileNotFoundError:
             return None
-
-    @property
-    def is_shared(self) -> bool:
-        """A blob stands for the bytes."""
-        return bool(self._shared_path)
 
     @property
     def is_open(self) -> bool:
@@ -135,19 +130,18 @@ class Ingest:
         """Open the data and bring the hash up to the end of it; a hash of another algorithm is made anew.
 
         Raises:
-            FailedPrecondition: the blob that stands for the bytes was deleted.
-            DataLoss: there is something else than a file in their place.
+            DataLoss: there is something else than a file in their place, or nothing where a blob stood for them.
         """
         if self._fd < 0:
             if self.is_damaged:
                 raise self._damaged("is no file")
             try:
                 if self.is_shared:
-                    self._fd = os.open(self._shared_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                    self._fd = os.open(self.bytes_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
                 else:
                     self._fd = os.open(self._data, _OPEN_DATA, 0o600)
             except FileNotFoundError:
-                raise self.gone() from None
+                raise self._damaged("is gone") from None
             self.offset = os.fstat(self._fd).st_size
         if self._hash is None or self._hash.name != algorithm:
             state = hashlib.new(algorithm)
@@ -160,14 +154,6 @@ class Ingest:
                 state.update(buffer[:count])
                 done += count
             self._hash = state
-
-    def gone(self) -> FailedPrecondition:
-        """The blob that stood for the bytes was deleted before they were committed."""
-        return FailedPrecondition(
-            f"blob '{self.record.shared}' was deleted while it stood for ref '{self.record.ref}'; "
-            "write the bytes from offset 0, or abort the ref",
-            details={"reason": "shared"},
-        )
 
     def _damaged(self, what: str) -> DataLoss:
         return DataLoss(
@@ -221,8 +207,7 @@ class Ingest:
         """Open with no bytes, whatever was there or stood for them."""
         if self.is_shared:
             self.close()
-            self.save(shared="")
-            self._shared_path = ""
+            self._unshare()
         if self.is_damaged:
             remove_directory(self._data)
             self.is_damaged = False
@@ -249,14 +234,29 @@ class Ingest:
             raise
         os.close(self._fd)
         self._fd = fd
-        self._shared_path = ""
+        self._unshare()
+
+    def _unshare(self) -> None:
+        """Nothing stands for the bytes any more."""
         self.save(shared="")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.bytes_path)
+        self.is_shared = False
 
     def digest(self) -> str:
-        """The digest of all bytes so far. The ingest must be open."""
+        """The digest of all bytes so far. The ingest must be open, unless a blob of its algorithm stands for them."""
+        if self.is_shared and self._fd < 0:
+            return self.record.shared
         if self._hash is None:
             raise RuntimeError("the digest of an ingest that is not open was asked for")
         return f"{self._hash.name}:{self._hash.hexdigest()}"
+
+    def check_shared(self) -> None:
+        """Read the blob that stands for the bytes. Raises: DataLoss (it is not what its digest says)."""
+        self.open(self.record.shared.partition(":")[0])
+        if self.digest() != self.record.shared:
+            self.close()
+            raise self._damaged("has other bytes than the digest of the blob that stood for it")
 
     def sync(self) -> None:
         """Write the data to disk. The ingest must be open.
@@ -272,14 +272,14 @@ class Ingest:
             raise self._damaged(f"has {size} bytes on disk, not {self.offset}")
 
     @property
-    def data_path(self) -> str:
-        """Where its own bytes are."""
-        return self._data
+    def bytes_path(self) -> str:
+        """Where the bytes are: its own, or the link to the blob that stands for them."""
+        return f"{self.directory}/shared" if self.is_shared else self._data
 
     def discard(self) -> None:
-        """Delete its own bytes. Idempotent."""
+        """Delete the bytes. Idempotent."""
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._data)
+            os.unlink(self.bytes_path)
 
     def close(self) -> None:
         """Let go of the descriptor and the hash; both come back when needed. Idempotent."""

@@ -4,6 +4,7 @@
 
     ingest/<sha256 of namespace/ref>/meta        `ingest.Record`, JSON, written atomically
                                     /data        the bytes
+                                    /shared      instead: a hard link to the blob that stands for them
                                     /registered  `meta` under its last name: metadata knows the blob
     ingest/<…>.aborted-<sha256 of the key>/      empty; answers an abort that is repeated
 
@@ -81,14 +82,12 @@ class Ingests:
         if record is None or self._directory(record.namespace, record.ref) != directory:
             return
         name = (record.namespace, record.ref)
-        shared_path = ""
-        if not os.path.lexists(f"{directory}/data"):
-            if record.committed:
-                at_ns = os.stat(directory).st_mtime_ns
-                self._finished[name] = Finished(directory, record, at_ns=at_ns, registered=registered)
-                return
-            shared_path = self._store.path(record.shared) if record.shared else ""
-        self._ingests[name] = Ingest(directory, record, shared_path=shared_path)
+        ingest = Ingest(directory, record)
+        if record.committed and not os.path.lexists(ingest.bytes_path):
+            at_ns = os.stat(directory).st_mtime_ns
+            self._finished[name] = Finished(directory, record, at_ns=at_ns, registered=registered)
+        else:
+            self._ingests[name] = ingest
 
     def _directory(self, namespace: str, ref: str) -> str:
         return directory_of(self._store.ingest_root, namespace, ref)
@@ -108,25 +107,26 @@ class Ingests:
     def create(
         self, namespace: str, ref: str, *, total: int, expected: str, shared: str = "", lease: str = ""
     ) -> Ingest:
-        """Begin an ingest. Atomic. With `shared`, that blob stands for its bytes; `lease` is who holds it.
+        """Begin an ingest. Atomic. With `shared`, that blob stands for its bytes if it is there; `lease` holds it.
 
         Raises:
             OSError: nothing is left of it.
         """
-        record = Record(
-            namespace=namespace,
-            ref=ref,
-            started_at_ns=time.time_ns(),
-            total=total,
-            expected=expected,
-            shared=shared,
-            lease=lease,
-        )
         directory = self._directory(namespace, ref)
         self._finished.pop((namespace, ref), None)
         temporary = self._store.temporary()
         os.mkdir(temporary, 0o755)
         try:
+            is_shared = bool(shared) and self._store.link(shared, f"{temporary}/shared")
+            record = Record(
+                namespace=namespace,
+                ref=ref,
+                started_at_ns=time.time_ns(),
+                total=total,
+                expected=expected,
+                shared=shared if is_shared else "",
+                lease=lease,
+            )
             write_record(temporary, record)
             if os.path.lexists(directory):
                 self._remove(directory)
@@ -134,8 +134,7 @@ class Ingests:
         except BaseException:
             remove_directory(temporary)
             raise
-        ingest = Ingest(directory, record, shared_path=self._store.path(shared) if shared else "")
-        self._ingests[namespace, ref] = ingest
+        ingest = self._ingests[namespace, ref] = Ingest(directory, record)
         return ingest
 
     def drop(self, ingest: Ingest) -> str:

@@ -261,6 +261,10 @@ class ContentService:
         return ingest
 
     async def _write(self, call: Call, request: content.Write, ingest: Ingest) -> None:
+        is_opened = not call.payload and not request.offset
+        if is_opened and writing.is_another(ingest.record, total=request.total, expected=request.expected):
+            ingest.begin_anew(request.expected.partition(":")[0] or "sha256")
+            self._ingests.opened(ingest)
         changes: dict[str, str | int] = {}
         if request.total and request.total != ingest.record.total:
             changes["total"] = request.total

@@ -12,6 +12,7 @@ Everything here blocks. What it does not know it leaves alone.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
@@ -122,6 +123,16 @@ class BlobStore:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
+
+    def link(self, digest: str, path: str) -> bool:
+        """Give a blob's file one more name, which stays when the blob is deleted. Returns whether there is one."""
+        try:
+            os.link(self.path(digest), path, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.EMLINK):
+                raise
+            return False
+        return True
 
     def unlink(self, digest: str) -> None:
         """Delete a blob's file. Idempotent; who reads it goes on reading."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actors.content.admission import Step, decide
-from actors.content.ingest import Ingest
+from actors.content.ingest import Ingest, Record
 from actors.content.store import Buffers
 from wharfie.errors import OutOfRange
 
@@ -29,6 +29,12 @@ def plan(ingest: Ingest, *, offset: int, repeated: bool, keyed: bool) -> Step:
     if step is Step.REFUSE:
         raise _out_of_range(ingest, offset)
     return step
+
+
+def is_another(record: Record, *, total: int, expected: str) -> bool:
+    """Whether who opens an ingest has another blob in mind than who left it. Pure."""
+    other_total = bool(total and record.total) and total != record.total
+    return other_total or (bool(expected and record.expected) and expected != record.expected)
 
 
 def is_short(ingest: Ingest, step: Step, *, length: int, algorithm: str) -> bool:

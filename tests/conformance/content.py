@@ -131,6 +131,19 @@ def resume_elsewhere_is_refused(client: Client) -> None:
         client.content.write("new", data, offset=7)
 
 
+def opening_a_ref_for_another_blob_begins_anew(client: Client) -> None:
+    data, digest = blob(1000)
+    other, other_digest = blob(2000)
+    client.content.write("ref", other[:500], total=2000, expected=other_digest)
+    assert touch(client, "ref", total=2000, expected=other_digest).offset == 500
+    assert touch(client, "ref", total=1000).offset == 0
+    client.content.write("ref", other[:500], expected=other_digest)
+    opened = touch(client, "ref", expected=digest)
+    assert (opened.offset, opened.expected) == (0, digest)
+    client.content.write("ref", data)
+    assert client.content.commit("ref").digest == digest
+
+
 def resume_after_an_abort_begins_anew(client: Client) -> None:
     data, digest = blob(1000)
     client.content.write("ref", data[:500])
@@ -290,6 +303,7 @@ SUITE = (
     resume,
     resume_from_the_beginning_truncates,
     resume_elsewhere_is_refused,
+    opening_a_ref_for_another_blob_begins_anew,
     resume_after_an_abort_begins_anew,
     small_blobs,
     other_algorithms,

@@ -65,12 +65,17 @@ def share_of_what_is_deleted_before_the_commit(one: Client, two: Client) -> None
     data, _ = blob(1000)
     digest = put(one, data)
     assert touch(two, "ref", expected=digest).offset == 1000
+    assert touch(two, "begun-anew", expected=digest).offset == 1000
+    assert touch(two, "appended", expected=digest).offset == 1000
     one.content.delete(digest)
-    with pytest.raises(FailedPrecondition):
-        two.content.commit("ref", expected=digest)
-    assert two.content.write("ref", data).offset == 1000
+    # Who was told that the bytes are there can rely on it.
     assert two.content.commit("ref", expected=digest).digest == digest
     assert two.content.read(digest) == data
+    two.content.delete(digest)
+    assert two.content.write("begun-anew", b"other").offset == 5
+    assert two.content.commit("begun-anew", expected=digest_of(b"other")).size == 5
+    assert two.content.write("appended", b" and more", offset=1000).offset == 1009
+    two.content.commit("appended", expected=digest_of(data + b" and more"))
 
 
 def a_wrong_total_is_not_shared(one: Client, two: Client) -> None:

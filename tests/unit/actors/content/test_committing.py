@@ -80,7 +80,7 @@ class Rig:
         ingest = self.write(data, namespace=namespace)
         digest = digest_of(data)
         ingest.save(committed=digest, committed_size=len(data), key=key)
-        self.store.adopt(ingest.data_path, digest)
+        self.store.adopt(ingest.bytes_path, digest)
         ingest.close()
         self.restart()
         return digest

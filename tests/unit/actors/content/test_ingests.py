@@ -17,7 +17,7 @@ from actors.content.ingests import Finished, Ingests
 from actors.content.store import BlobStore, remove_directory, remove_files
 from actors.content.writing import apply, is_short, plan
 from linux import descriptors, mount
-from wharfie.errors import DataLoss, FailedPrecondition, OutOfRange
+from wharfie.errors import DataLoss, OutOfRange
 
 
 def digest_of(data: bytes, algorithm: str = "sha256") -> str:
@@ -45,7 +45,7 @@ def finish(ingests: Ingests, ingest: Ingest, *, key: str = "key") -> Finished:
     ingest.open("sha256")
     digest = ingest.digest()
     ingest.save(committed=digest, committed_size=ingest.offset, key=key)
-    ingests._store.adopt(ingest.data_path, digest)
+    ingests._store.adopt(ingest.bytes_path, digest)
     return ingests.finish(ingest)
 
 
@@ -115,7 +115,7 @@ def test_a_full_disk_leaves_the_ingest_as_it_was(root: str) -> None:
         with pytest.raises(OSError, match="No space") as raised:
             write(ingest, 4, bytes(30_000), bytes(100_000))
         assert raised.value.errno == errno.ENOSPC
-        assert os.stat(ingest.data_path).st_size == ingest.offset == 4
+        assert os.stat(ingest.bytes_path).st_size == ingest.offset == 4
         write(ingest, 4, b"456789")
         assert ingest.digest() == digest_of(b"0123456789")
         ingest.close()
@@ -146,19 +146,51 @@ def test_an_ingest_that_a_blob_stands_for_survives_a_restart_and_can_be_appended
         assert file.read() == b"shared bytes"
 
 
-def test_a_blob_that_is_gone_is_told_and_its_bytes_can_be_written_instead(store: BlobStore) -> None:
+def test_a_blob_that_stands_for_bytes_may_be_deleted_meanwhile(store: BlobStore) -> None:
+    ingests = Ingests(store)
+    write(blob := begin(ingests, "blob"), 0, b"shared bytes")
+    digest = finish(ingests, blob).record.committed
+    for ref in ("appended", "anew", "gone"):
+        begin(ingests, ref, shared=digest)
+    store.unlink(digest)
+    write(appended := again(store, "appended"), 12, b"!")
+    assert appended.digest() == digest_of(b"shared bytes!")
+    write(anew := again(store, "anew"), 0, b"other")
+    assert anew.digest() == digest_of(b"other")
+    gone = again(store, "gone")
+    os.unlink(gone.bytes_path)
+    with pytest.raises(DataLoss):
+        gone.open("sha256")
+    gone.close()
+    gone = again(store, "gone")
+    assert (gone.status().offset, gone.is_shared) == (0, False)
+    write(gone, 0, b"written instead")
+    assert not again(store, "gone").is_shared
+    for ingest in (appended, anew, gone):
+        ingest.close()
+        assert os.listdir(ingest.directory).count("shared") == 0
+
+
+def test_a_damaged_blob_that_stands_for_bytes_is_not_put_in_place_again(store: BlobStore) -> None:
     ingests = Ingests(store)
     write(blob := begin(ingests, "blob"), 0, b"shared bytes")
     digest = finish(ingests, blob).record.committed
     shared = begin(ingests, shared=digest)
-    store.unlink(digest)
-    with pytest.raises(FailedPrecondition) as raised:
-        write(shared, 12, b"x")
-    assert raised.value.details["reason"] == "shared"
-    write(shared, 0, b"other")
-    assert shared.digest() == digest_of(b"other")
+    shared.check_shared()
     shared.close()
-    assert again(store).status().offset == 5
+    os.chmod(shared.bytes_path, 0o600)
+    with open(shared.bytes_path, "r+b") as file:
+        file.write(b"SHARED")
+    with pytest.raises(DataLoss):
+        shared.check_shared()
+    write(shared, 0, b"written instead")
+    shared.close()
+
+
+def test_a_blob_that_is_not_there_stands_for_nothing(store: BlobStore) -> None:
+    ingest = begin(Ingests(store), shared=digest_of(b"nowhere"))
+    assert not ingest.is_shared
+    assert ingest.status().offset == 0
 
 
 def test_short_writes_stay_in_the_loop_and_long_ones_do_not(store: BlobStore) -> None:
@@ -331,8 +363,8 @@ def test_symbolic_links_lead_nowhere(store: BlobStore, root: str) -> None:
 def test_a_directory_in_the_place_of_the_data_is_put_away_by_whoever_begins_anew(store: BlobStore) -> None:
     write(ingest := begin(Ingests(store)), 0, b"x")
     ingest.close()
-    os.unlink(ingest.data_path)
-    os.makedirs(f"{ingest.data_path}/deep/er")
+    os.unlink(ingest.bytes_path)
+    os.makedirs(f"{ingest.bytes_path}/deep/er")
     found = again(store)
     with pytest.raises(DataLoss):
         found.open("sha256")
@@ -355,7 +387,7 @@ def test_a_record_that_names_no_digest_is_not_believed(store: BlobStore) -> None
 @pytest.mark.parametrize("size", [3, 20])
 def test_data_that_somebody_else_changed_in_size_is_not_committed(store: BlobStore, size: int) -> None:
     write(ingest := begin(Ingests(store)), 0, b"0123456789")
-    os.truncate(ingest.data_path, size)
+    os.truncate(ingest.bytes_path, size)
     with pytest.raises(DataLoss):
         ingest.sync()
     assert ingest.status().offset == size
