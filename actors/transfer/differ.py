@@ -17,11 +17,13 @@ import msgspec
 
 from actors import internal
 from actors.jobs import KILLED, Jobs
+from actors.transfer import targets
 from actors.transfer.blobs import UNCOMPRESSED
 from actors.transfer.diff.messages import Compared, CompareJob
 from actors.transfer.diff.sides import Sides, below, sides
 from actors.transfer.diff.sink import Compression
 from actors.transfer.job import UnpackedLayer, UnpackJob
+from actors.transfer.layerjobs import REBASING
 from actors.transfer.operations import Report
 from actors.transfer.resolver import Resolver
 from actors.transfer.source import proc_path
@@ -132,9 +134,15 @@ class Differ:
             raise InvalidArgument("exactly one of 'key' and 'mounts' names the tree", details={"field": "key"})
         digest = check_digest(request.descriptor.digest)
         await self._resolver.named(errand.namespace, digest)
-        mounts = request.mounts or await self._mounts(errand, request.key, request.snapshotter)
+        mounts, alone = request.mounts, ""
+        if request.key:
+            mounts = await self._mounts(errand, request.key, request.snapshotter)
+            alone = await self._alone(errand, request, mounts)
         source, offset, length = self._resolver.open_blob(digest)
+        fds = [source]
         try:
+            if alone:
+                fds.append(os.open(alone, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
 
             def progress(done: int) -> None:
                 errand.report(Progress(event="unpacking", name=digest, done=done, total=length))
@@ -145,11 +153,11 @@ class Differ:
                 offset=offset,
                 length=length,
                 media_type=request.descriptor.media_type,
-                overlay=False,
+                overlay=bool(alone),
                 max_bytes=limits.max_unpacked_bytes,
                 max_entries=limits.max_entries,
                 max_ratio=limits.max_ratio,
-                mounts=list(mounts),
+                mounts=[] if alone else list(mounts),
                 place=self._paths.temporary_mounts,
                 sync=request.sync,
             )
@@ -159,14 +167,26 @@ class Differ:
                     job,
                     UnpackedLayer,
                     name="unpack",
-                    fds=[source],
+                    fds=fds,
                     progress=progress,
                 )
         finally:
-            os.close(source)
+            for fd in fds:
+                os.close(fd)
         return diff.Applied(
             descriptor=Descriptor(media_type=oci.MEDIA_TYPE_LAYER, digest=unpacked.diff_id, size=unpacked.size)
         )
+
+    async def _alone(self, errand: Errand, request: diff.Apply, mounts: Sequence[Mount]) -> str:
+        """The directory of a snapshot that has no parent and may be put on one when it is committed.
+
+        What a layer deletes there is written down, for the parent that it will have. Empty for any other snapshot.
+        """
+        stat = snapshots.Stat(key=request.key, snapshotter=request.snapshotter)
+        info = await self._worker.call("snapshots.stat", stat, snapshots.Info, namespace=errand.namespace)
+        if info.parent or info.snapshotter not in REBASING:
+            return ""
+        return targets.of(mounts, rebases=True).directory
 
     # -- jobs --------------------------------------------------------------------------------------------------------
 

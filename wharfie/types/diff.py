@@ -54,7 +54,8 @@ class Created(Message, frozen=True, kw_only=True):
 class Apply(Message, frozen=True, kw_only=True):
     """`diff.apply`, a stream as `transfer.import`: unpack a layer onto a tree.
 
-    Deletions are carried out on what is there, links of lower layers are followed inside of the tree. Not atomic:
+    Deletions are carried out on what is there; in a snapshot that has no parent and may be put on one when it is
+    committed they are written down for that one. Links of lower layers are followed inside of the tree. Not atomic:
     after an error the tree holds a part of the layer, and who made it removes it.
 
     Args:

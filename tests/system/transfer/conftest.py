@@ -56,8 +56,13 @@ class Rig:
         """The pids of the jobs that run."""
         return [node.pid for node in self.client.supervisor.get("transfer").children]
 
+    def snapshotters(self) -> list[str]:
+        """Those that work in this kernel."""
+        plugins = self.client.plugins.list()
+        return [found.id for found in plugins if found.type == "snapshotter.v1" and found.status == "ok"]
+
     def clear(self) -> None:
-        inventory.clear(self.client, ("overlayfs", "native"))
+        inventory.clear(self.client, ("overlayfs", "native", "erofs"))
 
 
 def state(pid: int) -> str:
