@@ -43,9 +43,15 @@ COMMANDS: dict[str, Entry] = {
     "rm": Entry("container", "rm", "Remove containers with their tasks and snapshots.", CONTAINERS),
     "inspect": Entry("inspect", "inspect", "Show containers or images as JSON.", CONTAINERS),
     "images": Entry("image", "ls", "List images.", IMAGES),
+    "pull": Entry("pull", "pull", "Pull an image from a registry.", IMAGES),
+    "push": Entry("push", "push", "Push an image to a registry.", IMAGES),
     "import": Entry("load", "load", "Import images from an archive.", IMAGES),
+    "export": Entry("export", "export", "Write images into an archive.", IMAGES),
+    "history": Entry("imagefacts", "history", "Show how an image came to be, the newest step first.", IMAGES),
     "tag": Entry("image", "tag", "Give an image one more name.", IMAGES),
-    "rmi": Entry("image", "rm", "Remove names of images.", IMAGES),
+    "rmi": Entry("image", "rm", "Remove names of images, and what only they needed.", IMAGES),
+    "login": Entry("login", "login", "Log in to a registry.", IMAGES),
+    "logout": Entry("login", "logout", "Forget the credentials of a registry.", IMAGES),
     "events": Entry("events", "events", "Print events as they happen.", DAEMON),
     "version": Entry("version", "version", "Show the versions of this program and of the daemon.", DAEMON),
     "info": Entry("info", "info", "Show what the daemon is and what it holds.", DAEMON),
@@ -72,6 +78,7 @@ ALIASES = {
     "plugins": "plugin",
     "actors": "actor",
     "load": "import",
+    "save": "export",
 }
 """Other names of the commands at the top, as users of `ctr` and Docker type them; not shown."""
 

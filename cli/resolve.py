@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from wharfie import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from wharfie._sync.client import Client
     from wharfie._sync.containers import Container
@@ -59,6 +59,20 @@ def image_names(text: str) -> list[str]:
     return [text] if ":" in last or "@" in text else [text, f"{text}:latest"]
 
 
+def _all_names(text: str) -> Iterator[str]:
+    """The same, and at last the name that a pull of it gives: `docker.io/library/busybox:latest`."""
+    names = image_names(text)
+    yield from names
+    from wharfie.reference import Reference
+
+    try:
+        pulled = Reference.parse(text).name
+    except errors.InvalidArgument:
+        return
+    if pulled not in names:
+        yield pulled
+
+
 def with_image(client: Client, text: str, action: Callable[[str], T]) -> tuple[str, T]:
     """Do something with an image under the first of its names that is there.
 
@@ -70,7 +84,7 @@ def with_image(client: Client, text: str, action: Callable[[str], T]) -> tuple[s
     Raises:
         NotFound: none of the names is there, with `details["kind"]` `image`.
     """
-    for name in image_names(text):
+    for name in _all_names(text):
         try:
             return name, action(name)
         except (errors.NotFound, errors.InvalidArgument) as error:

@@ -34,6 +34,13 @@ if TYPE_CHECKING:
 @option("-d", "--detach", is_flag=True, help="Print the id and return; 'wharfie logs' shows the output.")
 @option("-i", "--interactive", is_flag=True, help="Our standard input becomes the container's.")
 @container_options
+@option(
+    "--pull",
+    type=click.Choice(["always", "missing", "never"]),
+    default="missing",
+    show_default=True,
+    help="When to pull the image first.",
+)
 @option("--log", "log", metavar="FILE", help="Append the output to this file instead.")
 @click.argument("image", shell_complete=complete.images)
 @click.argument("args", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND [ARG]...]")
@@ -47,6 +54,7 @@ def run(
     remove: bool,
     detach: bool,
     interactive: bool,
+    pull: str,
     log: str | None,
     **values: Any,
 ) -> int:
@@ -61,7 +69,17 @@ def run(
     from wharfie.errors import WharfieError
 
     try:
-        return _run(settings, image, args, values, remove=remove, detach=detach, interactive=interactive, log=log)
+        return _run(
+            settings,
+            image,
+            args,
+            values,
+            remove=remove,
+            detach=detach,
+            interactive=interactive,
+            pull=pull,
+            log=log,
+        )
     except WharfieError as error:
         complain(error.message, hint_for(error))
         return exit_code(error, otherwise=EXIT_DAEMON)
@@ -76,6 +94,7 @@ def _run(
     remove: bool,
     detach: bool,
     interactive: bool,
+    pull: str,
     log: str | None,
 ) -> int:
     from cli.foreground import follow, interruptible, undisturbed, watch
@@ -84,7 +103,7 @@ def _run(
 
     log_uri = f"file://{os.path.abspath(log)}" if log else LOG_URI
     with interruptible():
-        container = make(settings.client(), image, args, values, log_uri=log_uri if detach or log else "")
+        container = _made(settings, image, args, values, pull=pull, log_uri=log_uri if detach or log else "")
         started = False
 
         def begun() -> None:
@@ -112,6 +131,38 @@ def _run(
         if remove:
             _remove_when_ended(settings, container)
     return code
+
+
+def _made(
+    settings: Settings, image: str, args: tuple[str, ...], values: dict[str, Any], *, pull: str, log_uri: str
+) -> Container:
+    """The container, of an image that is pulled when it has to be.
+
+    Raises:
+        NotFound: the image is not here, and not to be had at once: a registry that is away is asked only once.
+    """
+    from wharfie import errors
+
+    client = settings.client()
+    missing: errors.NotFound | None = None
+    if pull != "always":
+        try:
+            return make(client, image, args, values, log_uri=log_uri)
+        except errors.NotFound as error:
+            if pull == "never" or error.details.get("kind") != "image":
+                raise
+            missing = error
+    from cli.pull import fetch
+
+    try:
+        pulled = fetch(settings, image, snapshotter=values["snapshotter"], attempts=0 if missing is None else 1)
+    except (errors.NotFound, errors.InvalidArgument, errors.Unavailable, errors.PermissionDenied) as error:
+        if missing is None:
+            raise
+        raise errors.NotFound(
+            f"{missing.message}, and cannot be pulled: {error.message}", details=missing.details
+        ) from None
+    return make(client, pulled.image.name, args, values, log_uri=log_uri)
 
 
 def _announce(settings: Settings, container: Container) -> None:

@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import uuid
 
+import msgspec
+
 from actors.call import Call
 from actors.jobs import Jobs
 from actors.transfer import chains, platforms
@@ -30,13 +32,12 @@ from config.paths import Paths
 from config.settings import Settings
 from wharfie import failpoint
 from wharfie.errors import AlreadyExists, NotFound
-from wharfie.identifiers import check_labels, check_name
+from wharfie.identifiers import check_count, check_labels, check_name
 from wharfie.oci.descriptor import Descriptor
 from wharfie.reference import Reference
 from wharfie.types import base, content, leases
 from wharfie.types.base import Empty
 from wharfie.types.pull import Pull, Pulled
-from wharfie.types.registry import Credentials
 from wharfie.types.transfer import Progress
 
 
@@ -64,6 +65,7 @@ class Puller:
         reference = Reference.parse(request.ref)
         name = check_name(request.name or reference.name, field="name")
         check_labels(request.labels)
+        check_count(request.attempts, field="attempts")
         wanted = platforms.parse(request.platform)
         async with leased(self._worker, call) as lease:
             origin = Origin(
@@ -74,7 +76,7 @@ class Puller:
                 key=f"pull/{uuid.uuid4().hex}",
                 report=report,
             )
-            async with self.fetcher(origin, request.credentials) as fetcher:
+            async with self.fetcher(origin, request) as fetcher:
                 report(Progress(event="resolving", name=reference.name))
                 found = await fetcher.ask(m.Resolve(reference=reference.name), m.Found)
                 target = found.descriptor
@@ -110,9 +112,12 @@ class Puller:
             snapshotter=snapshotter if chain_id else "",
         )
 
-    def fetcher(self, origin: Origin, credentials: Credentials) -> Fetcher:
+    def fetcher(self, origin: Origin, request: Pull) -> Fetcher:
         """A fetcher for one pull."""
         settings = self._settings.transfer
+        registry = self._settings.registry
+        if request.attempts:
+            registry = msgspec.structs.replace(registry, attempts=request.attempts)
         return Fetcher(
             self._jobs,
             m.FetcherJob(
@@ -120,11 +125,14 @@ class Puller:
                 namespace=origin.namespace,
                 lease=origin.lease,
                 hosts_dir=settings.hosts_dir,
+                policy=registry,
+                plain_http=request.plain_http,
+                skip_verify=request.skip_verify,
                 threads=settings.max_concurrent_downloads + 2,
                 ranges=settings.ranges,
                 range_bytes=settings.range_bytes,
             ),
-            credentials,
+            request.credentials,
         )
 
     # -- layers ------------------------------------------------------------------------------------------------------
@@ -157,6 +165,7 @@ class Puller:
                     may_commit=may_commit,
                     report=origin.report,
                     arrival=lambda layer: arrivals[layer.digest],
+                    lease=origin.lease,
                 )
                 await together(*work, self._unpacker.unpack(order))
             else:

@@ -24,6 +24,9 @@ class ImageRegistries(Service):
         unpack: bool = True,
         snapshotter: str = "",
         credentials: Mapping[str, Credential] | None = None,
+        plain_http: bool = False,
+        skip_verify: bool = False,
+        attempts: int = 0,
         labels: Mapping[str, str] | None = None,
         on_progress: Callable[[transfer.Progress], None] | None = None,
         timeout_s: float | None = None,
@@ -38,6 +41,9 @@ class ImageRegistries(Service):
             unpack: make the layers ready to run.
             snapshotter: which one; empty is the daemon's default.
             credentials: by host; see `wharfie.credentials`.
+            plain_http: speak http to hosts that no hosts.toml of the daemon describes.
+            skip_verify: believe any certificate of such hosts.
+            attempts: how often a registry that is away is asked; 0: as the daemon's configuration says.
             labels: of the image's record.
             on_progress: told what happens.
             timeout_s: for all of it.
@@ -55,6 +61,9 @@ class ImageRegistries(Service):
             unpack=unpack,
             snapshotter=snapshotter,
             credentials=dict(credentials or {}),
+            plain_http=plain_http,
+            skip_verify=skip_verify,
+            attempts=attempts,
             labels=dict(labels or {}),
         )
         result: list[bytes] = []
@@ -72,6 +81,8 @@ class ImageRegistries(Service):
         *,
         platform: str = "",
         credentials: Mapping[str, Credential] | None = None,
+        plain_http: bool = False,
+        skip_verify: bool = False,
         on_progress: Callable[[transfer.Progress], None] | None = None,
         timeout_s: float | None = None,
     ) -> t.Pushed:
@@ -82,6 +93,8 @@ class ImageRegistries(Service):
             ref: where to; empty is the image's name.
             platform: only its manifest for this platform; empty is all of it.
             credentials: by host; see `wharfie.credentials`.
+            plain_http: speak http to hosts that no hosts.toml of the daemon describes.
+            skip_verify: believe any certificate of such hosts.
             on_progress: told what happens.
             timeout_s: for all of it.
 
@@ -90,7 +103,14 @@ class ImageRegistries(Service):
             FailedPrecondition: not all of it is here.
             PermissionDenied: the registry wants other credentials.
         """
-        request = t.Push(image=image, ref=ref, platform=platform, credentials=dict(credentials or {}))
+        request = t.Push(
+            image=image,
+            ref=ref,
+            platform=platform,
+            credentials=dict(credentials or {}),
+            plain_http=plain_http,
+            skip_verify=skip_verify,
+        )
         result: list[bytes] = []
         for progress, _ in self._caller.stream(
             "transfer.push", request, transfer.Progress, on_result=result.append, timeout_s=timeout_s

@@ -20,6 +20,9 @@ class Pull(Message, frozen=True, kw_only=True):
         all_platforms: fetch the content of every platform, attestations too; only `platform` is unpacked.
         unpack: also unpack into `snapshotter` (empty: the default), while it arrives.
         credentials: by host.
+        plain_http: speak http to hosts that no hosts.toml describes.
+        skip_verify: believe any certificate of such hosts.
+        attempts: how often a registry that is away is asked; 0: as the configuration says.
         labels: of the image's record.
     """
 
@@ -30,6 +33,9 @@ class Pull(Message, frozen=True, kw_only=True):
     unpack: bool = True
     snapshotter: str = ""
     credentials: Credentials = {}
+    plain_http: bool = False
+    skip_verify: bool = False
+    attempts: int = 0
     labels: Labels = {}
 
 
@@ -57,12 +63,15 @@ class Push(Message, frozen=True, kw_only=True):
         ref: where to; empty is the image's name. A digest in it must be the image's own.
         platform: only the manifest of this platform, instead of the whole index; it then has the reference's tag.
         credentials: by host.
+        plain_http, skip_verify: as in `Pull`.
     """
 
     image: str
     ref: str = ""
     platform: str = ""
     credentials: Credentials = {}
+    plain_http: bool = False
+    skip_verify: bool = False
 
 
 class Pushed(Message, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from actors.jobs import KILLED, Jobs
 from actors.transfer.fetching import messages as m
 from linux import unixsocket
 from wharfie import protocol
-from wharfie.errors import Aborted, Internal, from_wire
+from wharfie.errors import Aborted, Internal, WharfieError, from_wire
 from wharfie.types.base import Empty
 from wharfie.types.registry import Credentials
 
@@ -190,4 +190,11 @@ class Fetcher:
                 self._deaths = 0
                 pending.answer.set_result(answer.body)
             case m.Failed():
-                pending.answer.set_exception(from_wire(answer.error))
+                pending.answer.set_exception(_given_up(from_wire(answer.error)))
+
+
+def _given_up(error: WharfieError) -> WharfieError:
+    """An error of a registry as the caller gets it: what may help later has been tried, so nobody tries it again."""
+    if str(error.details.get("reason", "")).startswith("registry_"):
+        error.retryable = False
+    return error

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from config.settings import Registry as RegistrySettings
 from wharfie.oci.descriptor import Descriptor
 from wharfie.types.base import Labels, Message
 from wharfie.types.registry import Credentials
@@ -25,6 +26,8 @@ class FetcherJob(Message, frozen=True, kw_only=True):
     Attributes:
         address: of the daemon, whose client the fetcher is.
         hosts_dir: directory of the registries' `hosts.toml`.
+        policy: how patient to be with registries.
+        plain_http, skip_verify: for hosts that no `hosts.toml` describes.
         threads: commands that are worked on at the same time.
         ranges: parts of one layer that are fetched at the same time; 1: layers are fetched in one piece.
         range_bytes: how long such a part is.
@@ -34,6 +37,9 @@ class FetcherJob(Message, frozen=True, kw_only=True):
     namespace: str
     lease: str
     hosts_dir: str
+    policy: RegistrySettings
+    plain_http: bool = False
+    skip_verify: bool = False
     threads: int
     ranges: int
     range_bytes: int

@@ -58,9 +58,17 @@ def _serve(request: m.FetcherJob, hello: m.Hello, sock: socket.socket) -> None:
     import wharfie
     from actors.transfer.fetching.commands import Commands
     from actors.transfer.registry.client import Registry
+    from actors.transfer.registry.policy import Policy
     from wharfie.version import __version__
 
-    registry = Registry(request.hosts_dir, hello.credentials, f"wharfie/{__version__}")
+    registry = Registry(
+        request.hosts_dir,
+        hello.credentials,
+        f"wharfie/{__version__}",
+        policy=Policy.of(request.policy),
+        plain_http=request.plain_http,
+        skip_verify=request.skip_verify,
+    )
     said = _Said(sock)
     with (
         wharfie.connect(request.address, namespace=request.namespace, timeout_s=None) as client,
