@@ -68,6 +68,14 @@ def global_options(*, taken: frozenset[str] = frozenset(), hidden: bool = False)
             hidden=hidden,
         ),
         Option(
+            ["--lease", "lease"],
+            metavar="ID",
+            help="The lease that holds what the command makes.  [env: WHARFIE_LEASE]",
+            expose_value=False,
+            callback=_keep,
+            hidden=hidden,
+        ),
+        Option(
             ["--timeout", "timeout_s"],
             metavar="DURATION",
             help="Give up a call to the daemon after this time; 0 never.  [default: 60s]",
@@ -145,7 +153,9 @@ class Command(Helpful):
             with formatter.section("Examples"):
                 formatter.write("".join(f"  {line.strip()}\n" for line in self.examples.strip().splitlines()))
         formatter.write_paragraph()
-        formatter.write_text("Global options (see 'wharfie --help'): --address, --namespace, --timeout, --json.")
+        formatter.write_text(
+            "Global options (see 'wharfie --help'): --address, --namespace, --lease, --timeout, --json."
+        )
 
 
 class Noun(Helpful, click.Group):

@@ -23,6 +23,7 @@ class Settings:
     def __init__(self) -> None:
         self.address: str | None = None
         self.namespace: str | None = None
+        self.lease: str | None = None
         self.timeout_s: float | None = None
         self.json = False
         self._client: Client | None = None
@@ -55,6 +56,8 @@ class Settings:
             self._client = Client(
                 self.address, namespace=self.namespace, timeout_s=self.limit_s, connect_timeout_s=connect_timeout_s
             )
+            if lease := self.lease or os.environ.get("WHARFIE_LEASE"):
+                self._client = self._client.with_lease(lease)
         return self._client
 
     def abandon(self) -> None:

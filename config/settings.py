@@ -219,8 +219,14 @@ class Gc(Section, frozen=True, kw_only=True):
     mutation_threshold: Annotated[
         int, Key(kind.integer(0, 1 << 31), "changes that make the next collection that is due run without a deletion")
     ] = 100
-    schedule_delay_s: Annotated[float, Key(kind.duration(0), "from what makes a collection run to its start")] = 0.0
-    startup_delay_s: Annotated[float, Key(kind.duration(0), "from the worker's start to the first collection")] = 0.1
+    schedule_delay_s: Annotated[
+        float,
+        Key(kind.duration(0), "from what makes a collection run to its start", aliases=("gc.schedule_delay",)),
+    ] = 0.0
+    startup_delay_s: Annotated[
+        float,
+        Key(kind.duration(0), "from the worker's start to the first collection", aliases=("gc.startup_delay",)),
+    ] = 0.1
     default_lease_s: Annotated[
         float,
         Key(kind.duration(0), "how long what was uploaded or prepared without a lease is held at least; 0: not at all"),

@@ -169,19 +169,21 @@ class Edges:
         return [node_of(node, number) for (number,) in self._connection.execute(statement, parameters)]
 
     def name_of(self, node: int) -> tuple[str, str] | None:
-        """Type and name of a node; None when it is gone. A lease's type is `leases`."""
-        number = number_of(node)
+        """Type and name of a node of this namespace; None when it is gone. A lease's type is `leases`."""
+        number = (number_of(node), self.namespace)
         kind = kind_of(node)
         if kind is Kind.BLOB:
-            row = self._one("SELECT 'content', digest FROM blobs WHERE number = ?", number)
+            row = self._one("SELECT 'content', digest FROM blobs WHERE number = ? AND namespace = ?", *number)
         elif kind is Kind.SNAPSHOT:
-            row = self._one("SELECT 'snapshots/' || snapshotter, name FROM snapshots WHERE number = ?", number)
+            row = self._one(
+                "SELECT 'snapshots/' || snapshotter, name FROM snapshots WHERE number = ? AND namespace = ?", *number
+            )
         elif kind is Kind.IMAGE:
-            row = self._one("SELECT 'images', name FROM images WHERE number = ?", number)
+            row = self._one("SELECT 'images', name FROM images WHERE number = ? AND namespace = ?", *number)
         elif kind is Kind.CONTAINER:
-            row = self._one("SELECT 'containers', id FROM containers WHERE number = ?", number)
+            row = self._one("SELECT 'containers', id FROM containers WHERE number = ? AND namespace = ?", *number)
         else:
-            row = self._one("SELECT 'leases', id FROM leases WHERE number = ?", number)
+            row = self._one("SELECT 'leases', id FROM leases WHERE number = ? AND namespace = ?", *number)
         return (str(row[0]), str(row[1])) if row else None
 
     def in_namespace(self, nodes: Iterable[int]) -> list[int]:
@@ -192,8 +194,9 @@ class Edges:
         found: list[int] = []
         for kind, numbers in by_kind.items():
             table = _TABLES.get(kind, "leases")
+            # The plus: to be found by number, not by reading the whole namespace.
             rows = self._connection.execute(
-                f"SELECT number FROM {table} WHERE number IN (SELECT value FROM json_each(?)) AND namespace = ?",  # noqa: S608 - one of five
+                f"SELECT number FROM {table} WHERE number IN (SELECT value FROM json_each(?)) AND +namespace = ?",  # noqa: S608 - one of five
                 (encode(numbers).decode(), self.namespace),
             )
             found.extend(node_of(kind, number) for (number,) in rows)

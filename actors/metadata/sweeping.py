@@ -18,6 +18,11 @@ from actors.metadata.ordering import Ordering
 from actors.metadata.references import IMAGES, SNAPSHOTS, Kind, kind_of, number_of
 from actors.metadata.transaction import Transactions
 
+RING_MAX = 1000
+"""Things that refer to one another in a ring are deleted together, up to so many: some 30 ms. Only labels that somebody
+wrote by hand make a longer one, and who finds a part of it cannot rely on the rest.
+"""
+
 
 class Swept(msgspec.Struct):
     """What was deleted."""
@@ -69,7 +74,7 @@ class Sweeping:
                 else:
                     self._white.extend(node for node in page if not self._marking.is_kept(node))
             elif self._ordering is not None and not self._ordering.advance():
-                self._groups = self._ordering.groups()[::-1]
+                self._groups = [piece for group in self._ordering.groups() for piece in _pieces(group)][::-1]
                 self._ordering = None
             if self._clock() >= until_ns:
                 break
@@ -97,8 +102,8 @@ class Sweeping:
         return not groups
 
     def _delete(self, node: int) -> None:
-        found = self._edges.in_namespace([node]) and self._edges.name_of(node)
-        if not found:
+        found = self._edges.name_of(node)
+        if found is None:
             return
         kind, name = found
         number = number_of(node)
@@ -123,3 +128,11 @@ class Sweeping:
 
     def _publish(self, topic: str, event: dict[str, Any]) -> None:
         self._store.events.append(self._edges.namespace, topic, event, now_ns=self._store.now_ns())
+
+
+def _pieces(group: list[int]) -> Iterator[list[int]]:
+    if any(kind_of(node) is Kind.SNAPSHOT for node in group):
+        yield group  # a parent goes with its children
+        return
+    for begin in range(0, len(group), RING_MAX):
+        yield group[begin : begin + RING_MAX]
