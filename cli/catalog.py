@@ -52,7 +52,6 @@ COMMANDS: dict[str, Entry] = {
     "rmi": Entry("image", "rm", "Remove names of images, and what only they needed.", IMAGES),
     "login": Entry("login", "login", "Log in to a registry.", IMAGES),
     "logout": Entry("login", "logout", "Forget the credentials of a registry.", IMAGES),
-    "rmi": Entry("image", "rm", "Remove names of images.", IMAGES),
     "gc": Entry("gc", "gc", "Collect garbage, or tell who holds a thing and what nobody holds.", DAEMON),
     "events": Entry("events", "events", "Print events as they happen.", DAEMON),
     "version": Entry("version", "version", "Show the versions of this program and of the daemon.", DAEMON),
