@@ -12,12 +12,20 @@ _BY_REASON = {
     "socket_denied": "the socket belongs to root and its group: use sudo, or join the group of its configuration",
     "executable_not_found": "the program is not in the image or not in its PATH; 'wharfie inspect IMAGE' shows both",
     "not_executable": "the file is there but cannot be run: look at its mode, its interpreter and its architecture",
+    **dict.fromkeys(
+        ("registry_unauthorized", "registry_denied", "registry_scheme", "hosts_file", "credential_file"), ""
+    ),
+    "registry_not_found": "look at the spelling; some registries say so of what you may not see: 'wharfie login'",
+    "registry_unreachable": "is the host right, is it up, does a proxy stand before it? 'docs/images.md', Registries",
+    "registry_rate_limit": "wait a while; who is logged in may do more: 'wharfie login'",
+    "credential_helper": "~/.docker/config.json names the helper; 'docker-credential-NAME list' shows if it works",
     "ambiguous": "give more of the id, or all of it",
 }
 
 _BY_KIND = {
     "image": "'wharfie images' lists what is here, 'wharfie import FILE' brings an archive in",
     "container": "'wharfie ps -a' lists the containers of this namespace",
+    "used": "'wharfie rm' removes the container; with -f the image's name goes and the container stays",
     "running": "'wharfie stop' stops it first, 'wharfie rm -f' does both",
 }
 

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli import complete
+from cli.convert import convert
 from cli.duration import ago
 from cli.each import do, done
+from cli.export import export
 from cli.group import Noun, command, option
-from cli.inspect import of_image
+from cli.imagefacts import check, history, inspect, usage
+from cli.imagemount import mount, unmount
+from cli.imageprune import prune
 from cli.labels import label_mask, parse_labels
 from cli.load import load
 from cli.output import plain, print_json, print_lines, print_table, short_id
 from cli.resolve import with_image
 from cli.settings import Settings, pass_settings
 from cli.size import spoken
+from cli.template import filled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wharfie._sync.client import Client
+    from wharfie._sync.imagefacts import Checked
     from wharfie.types.images import Image
 
 
@@ -31,75 +37,80 @@ def image() -> None:
     """Images: names for content."""
 
 
-def _facts(client: Client, record: Image) -> tuple[int, str]:
-    """An image's size (its blobs, compressed as they are) and platform; 0 and nothing when it is not all there."""
-    from wharfie import errors
-
-    try:
-        manifest = client.images.manifest(record.name)
-        config = client.images.config(record.name)
-    except errors.WharfieError:
-        return 0, ""
-    size = record.target.size + manifest.config.size + sum(layer.size for layer in manifest.layers)
-    return size, f"{config.os}/{config.architecture}" + (f"/{config.variant}" if config.variant else "")
-
-
 @command(
     "ls",
     examples="""
     wharfie images
     wharfie images 'name~=busybox'
     wharfie images -q
+    wharfie images --format '{{.name}} {{.target.digest}}'
     """,
 )
 @option("-q", "--quiet", is_flag=True, help="Only the names.")
 @option("--no-trunc", "whole", is_flag=True, help="Shorten nothing.")
+@option("--digests", is_flag=True, help="Whole digests.")
+@option("--format", "template", default="", metavar="TEMPLATE", help="A line each: {{.field}} of what --json prints.")
+@option("-f", "--filter", "more", multiple=True, metavar="FILTER", help="The same as an argument.")
 @click.argument("filters", nargs=-1, metavar="[FILTER]...")
 @pass_settings
-def ls(settings: Settings, /, filters: Sequence[str], *, quiet: bool, whole: bool) -> None:
+def ls(
+    settings: Settings,
+    /,
+    filters: Sequence[str],
+    *,
+    quiet: bool,
+    whole: bool,
+    digests: bool,
+    template: str,
+    more: Sequence[str],
+) -> None:
     """List images.
 
-    The size is that of the image's blobs in the content store.
+    The size is that of the image's blobs in the content store, the platforms are those of which everything is here.
     """
     client = settings.client()
-    found = client.images.list(filters)
+    wanted = [*filters, *more]
     if quiet and not settings.json:
-        print_lines(record.name for record in found)
+        print_lines(record.name for record in client.images.list(wanted))
         return
-    facts = {record.name: _facts(client, record) for record in found}
-    if settings.json:
-        print_json(
-            [{**plain(record), "size": facts[record.name][0], "platform": facts[record.name][1]} for record in found]
-        )
+    found = client.images.check(filters=wanted)
+    if settings.json or template:
+        rows = [
+            {
+                **plain(one.image),
+                "size": one.content_bytes,
+                "platform": one.best.platform if one.best is not None and not one.best.missing else "",
+                "platforms": _platforms(one),
+            }
+            for one in found
+        ]
+        if not template:
+            print_json(rows)
+            return
+        try:
+            print_lines([filled(template, row) for row in rows])
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--format") from None
         return
     now_ns = time.time_ns()
     print_table(
         ("NAME", "DIGEST", "PLATFORM", "CREATED", "SIZE"),
         (
             (
-                record.name,
-                record.target.digest if whole else short_id(record.target.digest),
-                facts[record.name][1] or "-",
-                ago(record.created_at_ns, now_ns),
-                spoken(facts[record.name][0]) if facts[record.name][0] else "-",
+                one.image.name,
+                one.image.target.digest if whole or digests else short_id(one.image.target.digest),
+                ",".join(_platforms(one)) or "-",
+                ago(one.image.created_at_ns, now_ns),
+                spoken(one.content_bytes) if one.content_bytes else "-",
             )
-            for record in found
+            for one in found
         ),
     )
 
 
-@command(
-    "inspect",
-    examples="""
-    wharfie image inspect busybox
-    """,
-)
-@click.argument("names", nargs=-1, required=True, metavar="IMAGE...", shell_complete=complete.images)
-@pass_settings
-def inspect(settings: Settings, /, names: tuple[str, ...]) -> None:
-    """Show images with their manifest and configuration, as JSON."""
-    client = settings.client()
-    print_json([with_image(client, name, lambda found: of_image(client, found))[1] for name in names])
+def _platforms(checked: Checked) -> list[str]:
+    """The platforms of which everything is here."""
+    return [*dict.fromkeys(one.platform for one in checked.variants if one.is_image and not one.missing)]
 
 
 @command(
@@ -127,29 +138,49 @@ def tag(settings: Settings, /, source: str, names: tuple[str, ...], *, no_force:
     "rm",
     examples="""
     wharfie rmi mine:1
+    wharfie rmi --async mine:1 mine:2
     """,
 )
-@option("-f", "--force", is_flag=True, help="A missing one is no error.")
+@option("-f", "--force", is_flag=True, help="A missing one is no error, and one that a container uses goes, too.")
+@option("--async", "is_async", is_flag=True, help="Do not wait until what only they needed is gone.")
 @click.argument("names", nargs=-1, required=True, metavar="IMAGE...", shell_complete=complete.images)
 @pass_settings
-def rm(settings: Settings, /, names: tuple[str, ...], *, force: bool) -> int:
-    """Remove names of images.
+def rm(settings: Settings, /, names: tuple[str, ...], *, force: bool, is_async: bool) -> int:
+    """Remove names of images, and what only they needed.
 
-    The content goes when nothing needs it any more; containers made from the image are not touched.
+    Containers made from an image are not touched, but 'wharfie commit' and making more of them need its name.
     """
     from wharfie import errors
 
     client = settings.client()
+    users: dict[str, list[str]] = {}
+    for found in client.containers.list(without_spec=True):
+        users.setdefault(found.record.image, []).append(found.id)
+
+    def delete(name: str) -> None:
+        used_by = ", ".join(users.get(name, ())[:3])
+        if used_by and not force:
+            client.images.get(name)
+            raise errors.FailedPrecondition(
+                f"image '{name}' is used by container {used_by}; remove it first, or use --force",
+                details={"kind": "used", "name": name},
+            )
+        client.images.delete(name)
+        if used_by:
+            sys.stderr.write(f"warning: image '{name}' is still used by container {used_by}\n")
 
     def remove(name: str) -> str | None:
         try:
-            return with_image(client, name, client.images.delete)[0]
+            return with_image(client, name, delete)[0]
         except errors.NotFound:
             if not force:
                 raise
             return None
 
-    return do(settings, names, remove, "name")
+    code = do(settings, names, remove, "name")
+    if not is_async:
+        client.gc.run(timeout_s=settings.wait_s)
+    return code
 
 
 @command(
@@ -199,5 +230,21 @@ def unpack(settings: Settings, /, name: str, **options: Any) -> None:
         click.echo(chain_id)
 
 
-for _verb in (ls, inspect, load, tag, rm, label, unpack):
+for _verb in (
+    ls,
+    inspect,
+    history,
+    check,
+    usage,
+    load,
+    export,
+    convert,
+    tag,
+    rm,
+    prune,
+    label,
+    unpack,
+    mount,
+    unmount,
+):
     image.add_command(_verb)

@@ -69,10 +69,43 @@ def of_container(client: Client, container: Container) -> dict[str, Any]:
     return {"container": plain(record), "task": plain(task), "snapshot": plain(snapshot)}
 
 
-def of_image(client: Client, name: str) -> dict[str, Any]:
-    """An image's record, with its manifest and configuration for this machine."""
+def of_image(client: Client, name: str, platform: str = "") -> dict[str, Any]:
+    """An image's record, its variants, and manifest and configuration of one: for `platform`, or this machine's, or
+    what there is. Both are None when they are not here.
+
+    Raises:
+        NotFound: no such image, or it has nothing for the platform.
+    """
+    from wharfie import errors
+    from wharfie.oci.variants import best
+
+    (checked,) = client.images.check([name])
+    chosen = best(checked.variants, platform=platform)
+    if chosen is None and platform:
+        raise errors.NotFound(
+            f"image '{name}' has no manifest for platform '{platform}'", details={"field": "platform"}
+        )
+    manifest = config = None
+    if chosen is not None and chosen.status != "unavailable":
+        from wharfie.oci.image_config import decode_image_config
+        from wharfie.oci.manifest import decode_document
+
+        manifest = decode_document(client.content.read(chosen.manifest.digest))
+        if chosen.is_image and chosen.required[1].digest not in chosen.missing:
+            config = decode_image_config(client.content.read(chosen.required[1].digest))
     return {
-        "image": plain(client.images.get(name)),
-        "manifest": plain(client.images.manifest(name)),
-        "config": plain(client.images.config(name)),
+        "image": plain(checked.image),
+        "platform": chosen.platform if chosen is not None else "",
+        "variants": [
+            {
+                "platform": one.platform,
+                "digest": one.manifest.digest,
+                "status": one.status,
+                "is_image": one.is_image,
+                "is_unpacked": one.is_image and one.platform in checked.unpacked,
+            }
+            for one in checked.variants
+        ],
+        "manifest": plain(manifest),
+        "config": plain(config),
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.group import command, option
+from cli.labels import parse_labels
 from cli.output import plain, print_json, short_id
 from cli.settings import Settings, pass_settings
 from cli.size import spoken
@@ -26,15 +27,18 @@ if TYPE_CHECKING:
     wharfie import busybox.tar
     docker save busybox | wharfie import -
     wharfie import --name mine:1 layout.tar.gz
+    wharfie import --base-name registry.example/app ./layout
     """,
 )
 @option("--name", "names", multiple=True, metavar="NAME", help="Instead of the name in the archive.")
 @option("--base-name", default="", metavar="NAME", help="Images that have only a tag become NAME:TAG.")
+@option("--digests", is_flag=True, help="Name each image REPOSITORY@DIGEST, too.")
 @option("--no-unpack", is_flag=True, help="Store the content only; unpack at the first run.")
 @option("--snapshotter", default="", metavar="NAME", help="Unpack into this one.  [default: the daemon's]")
 @option("--platform", default="", metavar="OS/ARCH", help="[default: this machine's]")
 @option("--all-platforms", is_flag=True, help="Keep the content of every platform.")
-@click.argument("file", metavar="FILE|-", type=click.Path(allow_dash=True))
+@option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Label the images.")
+@click.argument("file", metavar="FILE|DIR|-", type=click.Path(allow_dash=True))
 @pass_settings
 def load(
     settings: Settings,
@@ -43,15 +47,18 @@ def load(
     *,
     names: tuple[str, ...],
     base_name: str,
+    digests: bool,
     no_unpack: bool,
     snapshotter: str,
     platform: str,
     all_platforms: bool,
+    labels: tuple[str, ...],
 ) -> None:
     """Import images from an archive.
 
-    An OCI layout or an archive of 'docker save', compressed or not; '-' is standard input. A FILE is opened by the
-    daemon, so that its bytes are not copied twice; over TCP they are sent.
+    An OCI layout or an archive of 'docker save', compressed by gzip or zstd or not; DIR is a directory that is an OCI
+    layout; '-' is standard input. A FILE is opened by the daemon, so that its bytes are not copied twice; over TCP they
+    are sent.
     """
     client = settings.client()
     with contextlib.ExitStack() as stack:
@@ -63,15 +70,17 @@ def load(
         else:
             # Opened here only to say early, and in our words, that it is missing or not ours to read.
             os.close(os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
-        progress = stack.enter_context(_progress(settings))
+        progress = stack.enter_context(progress_shown(settings))
         images = client.images.import_(
             source,  # type: ignore[arg-type]
             names=names,
             base_name=base_name,
+            digests=digests,
             unpack=not no_unpack,
             snapshotter=snapshotter,
             platform=platform,
             all_platforms=all_platforms,
+            labels=parse_labels(labels),
             on_progress=progress,
             timeout_s=settings.wait_s,
         )
@@ -83,7 +92,7 @@ def load(
 
 
 @contextlib.contextmanager
-def _progress(settings: Settings) -> Iterator[Callable[[Progress], None] | None]:
+def progress_shown(settings: Settings) -> Iterator[Callable[[Progress], None] | None]:
     """Where progress goes: bars on a terminal, lines in a log, nowhere with --json."""
     if settings.json:
         yield None

@@ -57,6 +57,7 @@ _OPTIONS = (
     Option(["--entrypoint"], default=None, metavar="PROGRAM", help="Replace the image's entrypoint."),
     Option(["-l", "--label", "labels"], multiple=True, metavar="KEY=VALUE", help="Label the container."),
     Option(["--snapshotter"], default="", metavar="NAME", help="[default: the daemon's]"),
+    Option(["--platform"], default="", metavar="OS/ARCH", help="Of the image.  [default: this machine's]"),
 )
 
 
@@ -110,7 +111,8 @@ def make(client: Client, image: str, args: Sequence[str], values: dict[str, Any]
     """
     labels = parse_labels(values["labels"])
     options = run_options(values)
-    name, config = with_image(client, image, client.images.config)
+    platform = values["platform"]
+    name, config = with_image(client, image, lambda found: client.images.config(found, platform=platform))
     if config.config is not None and config.config.stop_signal:
         labels.setdefault(STOP_SIGNAL_LABEL, config.config.stop_signal)
     if log_uri and log_uri != LOG_URI:
@@ -122,5 +124,6 @@ def make(client: Client, image: str, args: Sequence[str], values: dict[str, Any]
         id=values["name"] or "",
         labels=labels,
         snapshotter=values["snapshotter"],
+        platform=platform,
         **options,
     )

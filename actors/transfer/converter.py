@@ -21,7 +21,7 @@ from actors.transfer.exporter import descriptor_of
 from actors.transfer.imagetree import Choice, Chooser, Node, is_foreign
 from actors.transfer.importer import Steps
 from actors.transfer.layout import check_diff_ids
-from actors.transfer.leasing import leased
+from actors.transfer.leasing import hold, leased
 from actors.transfer.operations import Report
 from actors.transfer.plan import NamedImage
 from actors.transfer.recompress import Recompress, Recompressed
@@ -91,6 +91,7 @@ class Converter:
         get = images.Get(name=request.source)
         image = await self._worker.call("images.get", get, Image, namespace=call.namespace)
         async with leased(self._worker, call) as lease:
+            await hold(self._worker, call.namespace, lease.id, "content", image.target.digest)
             tree = await chooser.tree(descriptor_of(image), name=image.name)
             run = _Run(
                 call=call,

@@ -19,7 +19,7 @@ from actors.transfer import platforms
 from actors.transfer.archivepieces import Named, Piece, archive, name_of
 from actors.transfer.archivereader import ArchiveReader
 from actors.transfer.imagetree import Choice, Chooser
-from actors.transfer.leasing import leased
+from actors.transfer.leasing import hold, leased
 from actors.transfer.operations import Report
 from actors.transfer.resolver import Resolver
 from actors.worker import Worker
@@ -28,8 +28,7 @@ from wharfie import failpoint
 from wharfie.errors import Aborted, InvalidArgument, NotFound, PermissionDenied
 from wharfie.identifiers import check_count, check_name
 from wharfie.oci import descriptor as oci
-from wharfie.types import images, leases
-from wharfie.types.base import Empty
+from wharfie.types import images
 from wharfie.types.export import Export, Exported
 from wharfie.types.images import Image
 from wharfie.types.transfer import Progress
@@ -116,11 +115,7 @@ class Exporter:
             for name in dict.fromkeys(request.images):
                 get = images.Get(name=name)
                 image = await self._worker.call("images.get", get, Image, namespace=call.namespace)
-                resource = leases.Resource(type="content", id=image.target.digest)
-                hold = leases.AddResource(id=lease.id, resource=resource)
-                await self._worker.call(
-                    "leases.add_resource", hold, Empty, namespace=call.namespace, key=f"{lease.id}/{resource.id}"
-                )
+                await hold(self._worker, call.namespace, lease.id, "content", image.target.digest)
                 named.append(Named(name, await chooser.tree(descriptor_of(image), name=name)))
             pieces = archive(
                 named,

@@ -155,6 +155,7 @@ class Importer:
                     open_layer=partial(_in_archive, archive),
                     may_commit=may_commit,
                     report=report,
+                    lease=lease,
                 )
             )
             for rootfs in (plan.unpacks if request.unpack else ())
@@ -203,20 +204,30 @@ class Importer:
     async def _unpack_named(self, call: Call, request: Import, named: list[Image], report: Report) -> None:
         """Unpack images that are in the content store."""
         if request.unpack:
-            for image in named:
-                await self.unpack(
-                    call.namespace,
-                    image.target,
-                    name=image.name,
-                    snapshotter=request.snapshotter,
-                    platform=request.platform,
-                    report=report,
-                )
+            async with leased(self._worker, call) as lease:
+                for image in named:
+                    await self.unpack(
+                        call.namespace,
+                        image.target,
+                        name=image.name,
+                        snapshotter=request.snapshotter,
+                        platform=request.platform,
+                        report=report,
+                        lease=lease.id,
+                    )
 
     async def unpack(
-        self, namespace: str, target: Descriptor, *, name: str, snapshotter: str, platform: str, report: Report
+        self,
+        namespace: str,
+        target: Descriptor,
+        *,
+        name: str,
+        snapshotter: str,
+        platform: str,
+        report: Report,
+        lease: str,
     ) -> str:
-        """Unpack an image from the content store; returns its topmost snapshot.
+        """Unpack an image from the content store; returns its topmost snapshot, held by its configuration.
 
         Raises:
             NotFound: nothing for this platform, or a blob of it is not there.
@@ -232,6 +243,7 @@ class Importer:
                 open_layer=self._resolver.open_layer,
                 may_commit=may_commit,
                 report=report,
+                lease=lease,
             )
         )
 

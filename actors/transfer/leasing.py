@@ -46,6 +46,13 @@ async def leased(worker: Worker, call: Call) -> AsyncIterator[Lease]:
             )
 
 
+async def hold(worker: Worker, namespace: str, lease: str, type_: str, resource: str) -> None:
+    """Have a lease hold what is there already; see `wharfie.types.leases.Resource`. Idempotent."""
+    add = leases.AddResource(id=lease, resource=leases.Resource(type=type_, id=resource))
+    key = f"{lease}/{type_}/{resource}/{uuid.uuid4().hex}"
+    await worker.call("leases.add_resource", add, Empty, namespace=namespace, key=key)
+
+
 async def _make(worker: Worker, call: Call, attempt: str) -> Lease:
     digest = hashlib.sha256((call.key or attempt).encode()).hexdigest()
     name = f"{call.method}-{digest[:32]}"

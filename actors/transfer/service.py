@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 from actors.call import Call, Result, handles
 from actors.transfer.importer import Importer
+from actors.transfer.leasing import leased
 from actors.transfer.leftovers import Leftovers
 from actors.transfer.operations import Operations, Report
 from actors.worker import Worker
@@ -57,14 +58,16 @@ class TransferService:
         async def work(report: Report) -> Unpacked:
             get = images.Get(name=request.image)
             image = await self._worker.call("images.get", get, Image, namespace=call.namespace)
-            chain_id = await self._importer.unpack(
-                call.namespace,
-                image.target,
-                name=image.name,
-                snapshotter=request.snapshotter,
-                platform=request.platform,
-                report=report,
-            )
+            async with leased(self._worker, call) as lease:
+                chain_id = await self._importer.unpack(
+                    call.namespace,
+                    image.target,
+                    name=image.name,
+                    snapshotter=request.snapshotter,
+                    platform=request.platform,
+                    report=report,
+                    lease=lease.id,
+                )
             await self._clean_up(call.namespace)
             snapshotter = request.snapshotter or self._settings.snapshot.snapshotter
             return Unpacked(chain_id=chain_id, snapshotter=snapshotter)

@@ -24,6 +24,7 @@ from actors.transfer.blobs import GC_SNAPSHOT, UNCOMPRESSED
 from actors.transfer.job import UnpackedLayer, UnpackJob
 from actors.transfer.layerjobs import IMAGES, REBASING, fit_of, target_of
 from actors.transfer.layersource import REPLACED, Opened, open_source
+from actors.transfer.leasing import hold
 from actors.transfer.operations import Report
 from actors.transfer.plan import Layer, RootFs
 from actors.transfer.targets import Target
@@ -52,6 +53,7 @@ class Order:
         open_layer: where a layer's bytes are.
         may_commit: set when the layers are in the content store; nothing is committed before.
         arrival: of a layer that may still be on its way, read while it arrives; committed only when it is whole.
+        lease: holds the snapshots; empty is the namespace's default one.
     """
 
     namespace: str
@@ -61,6 +63,7 @@ class Order:
     may_commit: asyncio.Event
     report: Report
     arrival: Callable[[Layer], Arrival] | None = None
+    lease: str = ""
 
     @property
     def rebases(self) -> bool:
@@ -151,12 +154,18 @@ class Unpacker:
         return 0
 
     async def _is_committed(self, order: Order, chain_id: str) -> bool:
+        """Whether a layer is there, and stays: the lease holds it before it is looked at for the last time."""
         stat = snapshots.Stat(key=chain_id, snapshotter=order.snapshotter)
-        try:
-            info = await self._worker.call("snapshots.stat", stat, snapshots.Info, namespace=order.namespace)
-        except NotFound:
-            return False
-        return info.kind is snapshots.Kind.COMMITTED
+        for is_held in (not order.lease, True):
+            try:
+                info = await self._worker.call("snapshots.stat", stat, snapshots.Info, namespace=order.namespace)
+            except NotFound:
+                return False
+            if info.kind is not snapshots.Kind.COMMITTED:
+                return False
+            if not is_held:
+                await hold(self._worker, order.namespace, order.lease, f"snapshots/{info.snapshotter}", chain_id)
+        return True
 
     # -- unpacking ---------------------------------------------------------------------------------------------------
 
@@ -224,18 +233,17 @@ class Unpacker:
         return _Applied(key=key, target=target, layer=result, parent=parent)
 
     async def _prepare(self, run: _Run, key: str, *, parent: str) -> list[Mount]:
-        order = run.order
+        prepare = snapshots.Prepare(key=key, parent=parent, snapshotter=run.order.snapshotter)
+        return await self._made(run, "snapshots.prepare", prepare)
+
+    async def _made(self, run: _Run, method: str, request: snapshots.Prepare | snapshots.View) -> list[Mount]:
         # Noted before it is made: one that was made although we heard nothing of it is removed too.
-        run.keys.add(key)
-        mounts = await self._worker.call(
-            "snapshots.prepare",
-            snapshots.Prepare(key=key, parent=parent, snapshotter=order.snapshotter),
-            snapshots.Mounts,
-            namespace=order.namespace,
-            key=f"{key}/prepare",
-            timeout_s=None,
+        run.keys.add(request.key)
+        namespace, lease, key = run.order.namespace, run.order.lease, f"{request.key}/make"
+        reply = await self._worker.call(
+            method, request, snapshots.Mounts, namespace=namespace, key=key, lease=lease, timeout_s=None
         )
-        return mounts.mounts
+        return reply.mounts
 
     async def _run_job(
         self, order: Order, layer: Layer, target: Target, *, mounts: Sequence[Mount] = ()
@@ -296,6 +304,7 @@ class Unpacker:
                 Empty,
                 namespace=order.namespace,
                 key=f"{applied.key}/commit",
+                lease=order.lease,
                 timeout_s=None,
             )
         except AlreadyExists:
@@ -316,12 +325,8 @@ class Unpacker:
         order = run.order
         # What was there before this run is looked at through a view.
         key = self._key(run.chain_ids[below])
-        run.keys.add(key)
         view = snapshots.View(key=key, parent=run.chain_ids[below], snapshotter=order.snapshotter)
-        mounts = await self._worker.call(
-            "snapshots.view", view, snapshots.Mounts, namespace=order.namespace, key=f"{key}/view", timeout_s=None
-        )
-        return [*ours, *targets.layers(mounts.mounts)]
+        return [*ours, *targets.layers(await self._made(run, "snapshots.view", view))]
 
     async def _label(self, run: _Run) -> None:
         """What keeps the snapshots while the image is there, and tells a layer's diff id."""

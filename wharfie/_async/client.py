@@ -216,6 +216,7 @@ class AsyncClient:
         stdin: bytes | None = None,
         labels: Mapping[str, str] | None = None,
         snapshotter: str = "",
+        platform: str = "",
         timeout_s: float | None = None,
         **options: Unpack[RunOptions],
     ) -> Completed:
@@ -228,6 +229,7 @@ class AsyncClient:
             stdin: what the command reads.
             labels: for the container.
             snapshotter: which one; empty is the daemon's default.
+            platform: of the image, `os/arch`; empty is this machine's.
             timeout_s: of the command; it is killed when that is over.
             options: see `RunOptions`.
 
@@ -242,7 +244,7 @@ class AsyncClient:
         from wharfie._async.streams import Streams
 
         container = await self.containers.create(
-            image, args, id=name, labels=labels, snapshotter=snapshotter, **options
+            image, args, id=name, labels=labels, snapshotter=snapshotter, platform=platform, **options
         )
         out: list[bytes] = []
         err: list[bytes] = []

@@ -250,6 +250,7 @@ class Containers(Service):
         id: str = "",  # noqa: A002 - the field's name
         labels: Mapping[str, str] | None = None,
         snapshotter: str = "",
+        platform: str = "",
         timeout_s: float | None = UNSET,
         **options: Unpack[RunOptions],
     ) -> Container:
@@ -261,6 +262,7 @@ class Containers(Service):
             id: its name; empty makes a random one.
             labels: for the record.
             snapshotter: which one; empty is the daemon's default.
+            platform: of the image, `os/arch`; empty is this machine's.
             timeout_s: for each call that this makes.
             options: see `RunOptions`.
 
@@ -268,9 +270,17 @@ class Containers(Service):
             NotFound: no such image.
             AlreadyExists: the id is taken.
         """
-        config = await Images(self._caller).config(image, timeout_s=timeout_s)
+        config = await Images(self._caller).config(image, platform=platform, timeout_s=timeout_s)
         return await self.create_from(
-            image, config, args, id=id, labels=labels, snapshotter=snapshotter, timeout_s=timeout_s, **options
+            image,
+            config,
+            args,
+            id=id,
+            labels=labels,
+            snapshotter=snapshotter,
+            platform=platform,
+            timeout_s=timeout_s,
+            **options,
         )
 
     async def create_from(
@@ -282,6 +292,7 @@ class Containers(Service):
         id: str = "",  # noqa: A002
         labels: Mapping[str, str] | None = None,
         snapshotter: str = "",
+        platform: str = "",
         timeout_s: float | None = UNSET,
         **options: Unpack[RunOptions],
     ) -> Container:
@@ -297,7 +308,7 @@ class Containers(Service):
         try:
             await snapshots.prepare(id_, parent, snapshotter=snapshotter, timeout_s=timeout_s)
         except errors.NotFound:
-            parent = await Images(self._caller).unpack(image, snapshotter=snapshotter)
+            parent = await Images(self._caller).unpack(image, snapshotter=snapshotter, platform=platform)
             await snapshots.prepare(id_, parent, snapshotter=snapshotter, timeout_s=timeout_s)
         record = t.Container(
             id=id_,

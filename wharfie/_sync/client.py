@@ -215,6 +215,7 @@ class Client:
         stdin: bytes | None = None,
         labels: Mapping[str, str] | None = None,
         snapshotter: str = "",
+        platform: str = "",
         timeout_s: float | None = None,
         **options: Unpack[RunOptions],
     ) -> Completed:
@@ -227,6 +228,7 @@ class Client:
             stdin: what the command reads.
             labels: for the container.
             snapshotter: which one; empty is the daemon's default.
+            platform: of the image, `os/arch`; empty is this machine's.
             timeout_s: of the command; it is killed when that is over.
             options: see `RunOptions`.
 
@@ -240,7 +242,9 @@ class Client:
         from wharfie._sync.containers import Completed
         from wharfie._sync.streams import Streams
 
-        container = self.containers.create(image, args, id=name, labels=labels, snapshotter=snapshotter, **options)
+        container = self.containers.create(
+            image, args, id=name, labels=labels, snapshotter=snapshotter, platform=platform, **options
+        )
         out: list[bytes] = []
         err: list[bytes] = []
 

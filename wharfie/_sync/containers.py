@@ -245,6 +245,7 @@ class Containers(Service):
         id: str = "",  # noqa: A002 - the field's name
         labels: Mapping[str, str] | None = None,
         snapshotter: str = "",
+        platform: str = "",
         timeout_s: float | None = UNSET,
         **options: Unpack[RunOptions],
     ) -> Container:
@@ -256,6 +257,7 @@ class Containers(Service):
             id: its name; empty makes a random one.
             labels: for the record.
             snapshotter: which one; empty is the daemon's default.
+            platform: of the image, `os/arch`; empty is this machine's.
             timeout_s: for each call that this makes.
             options: see `RunOptions`.
 
@@ -263,9 +265,17 @@ class Containers(Service):
             NotFound: no such image.
             AlreadyExists: the id is taken.
         """
-        config = Images(self._caller).config(image, timeout_s=timeout_s)
+        config = Images(self._caller).config(image, platform=platform, timeout_s=timeout_s)
         return self.create_from(
-            image, config, args, id=id, labels=labels, snapshotter=snapshotter, timeout_s=timeout_s, **options
+            image,
+            config,
+            args,
+            id=id,
+            labels=labels,
+            snapshotter=snapshotter,
+            platform=platform,
+            timeout_s=timeout_s,
+            **options,
         )
 
     def create_from(
@@ -277,6 +287,7 @@ class Containers(Service):
         id: str = "",  # noqa: A002
         labels: Mapping[str, str] | None = None,
         snapshotter: str = "",
+        platform: str = "",
         timeout_s: float | None = UNSET,
         **options: Unpack[RunOptions],
     ) -> Container:
@@ -292,7 +303,7 @@ class Containers(Service):
         try:
             snapshots.prepare(id_, parent, snapshotter=snapshotter, timeout_s=timeout_s)
         except errors.NotFound:
-            parent = Images(self._caller).unpack(image, snapshotter=snapshotter)
+            parent = Images(self._caller).unpack(image, snapshotter=snapshotter, platform=platform)
             snapshots.prepare(id_, parent, snapshotter=snapshotter, timeout_s=timeout_s)
         record = t.Container(
             id=id_,
