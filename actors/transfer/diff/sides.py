@@ -33,8 +33,10 @@ class Sides(msgspec.Struct, frozen=True, kw_only=True):
     prefix: str = "trusted.overlay."
 
     def merged(self) -> Sides:
-        """The same, told by both trees as they are seen."""
-        return msgspec.structs.replace(self, upper_directory="")
+        """The same, told by both trees as they are seen, files of which only the attributes were copied included."""
+        return msgspec.structs.replace(
+            self, upper_directory="", lower=[*map(_whole, self.lower)], upper=[*map(_whole, self.upper)]
+        )
 
 
 def sides(lower: Sequence[Mount], upper: Sequence[Mount], *, related: bool = False) -> Sides:
@@ -84,6 +86,13 @@ def _reading(mount: Mount) -> Mount:
         return _overlay([*_quoted([upper]), *([lower] if lower else [])], mount)
     options = [option for option in mount.options if option not in _FOR_WRITING]
     return msgspec.structs.replace(mount, options=[*options, *([] if "ro" in options else ["ro"])])
+
+
+def _whole(mount: Mount) -> Mount:
+    """The same overlay, which also follows what points to a lower layer's data; those of user namespaces have none."""
+    if mount.type != "overlay" or "userxattr" in mount.options or _value(mount, "metacopy="):
+        return mount
+    return msgspec.structs.replace(mount, options=["metacopy=on", *mount.options])
 
 
 def _stack(directories: Sequence[str], like: Mount) -> Mount:

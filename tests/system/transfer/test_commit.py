@@ -42,12 +42,12 @@ def container(rig: Rig, base: str) -> Iterator[wharfie.Container]:
 
 
 @contextlib.contextmanager
-def mounted(rig: Rig, key: str, *, snapshotter: str = "") -> Iterator[str]:
-    """A snapshot's files, at a directory of the test."""
+def mounted(rig: Rig, key: str, *options: str, snapshotter: str = "") -> Iterator[str]:
+    """A snapshot's files, at a directory of the test; mounted with more options."""
     place = f"{rig.directory}/mounted"
     os.makedirs(place, exist_ok=True)
     mounts = rig.client.snapshots.mounts(key, snapshotter=snapshotter)
-    mount.mount_all([(one.type, one.source, one.target, tuple(one.options)) for one in mounts], root=place)
+    mount.mount_all([(one.type, one.source, one.target, (*one.options, *options)) for one in mounts], root=place)
     try:
         yield place
     finally:
@@ -333,6 +333,23 @@ def test_a_layer_of_a_snapshot_applied_to_its_parent_makes_the_snapshot(rig: Rig
     below = client.snapshots.view("below", parent)
     assert client.diff.create(lower=below, upper=mounts) == made
     assert [info.name for info in client.snapshots.list() if info.name.startswith("unpack-")] == []
+
+
+@pytest.mark.parametrize("option", ["redirect_dir=on", "metacopy=on"])
+def test_what_overlayfs_only_points_to_is_committed_whole(rig: Rig, container: wharfie.Container, option: str) -> None:
+    """As with kernels whose overlayfs moves directories, or copies attributes alone, by itself."""
+    with mounted(rig, "box", option) as root:
+        os.rename(f"{root}/etc", f"{root}/moved")
+        os.chmod(f"{root}/bin/busybox", 0o711)
+        expected = trees.described(root)
+    made = container.commit("mine:1")
+    assert [change.path for change in container.diff() if change.kind == "D"] == ["/etc"]
+    applied = rig.client.images.unpack("mine:1")
+    rig.client.snapshots.view("look", applied)
+    with mounted(rig, "look") as root:
+        found = trees.described(root)
+    assert found == expected
+    assert made.layer.size > 1000
 
 
 def test_a_layer_applied_alone_deletes_from_the_parent_that_it_gets(rig: Rig, base: str) -> None:

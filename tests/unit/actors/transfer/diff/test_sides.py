@@ -26,7 +26,11 @@ def test_what_is_being_written_is_read_through_a_mount_that_cannot_write() -> No
     assert found == Sides(
         lower=[overlay("index=off", "lowerdir=/2/fs:/1/fs", "ro")], upper=[READ], upper_directory="/9/fs"
     )
-    assert found.merged().upper_directory == ""
+    merged = found.merged()
+    assert merged.upper_directory == ""
+    assert merged.upper == [overlay("metacopy=on", *READ.options)]
+    rootless = sides([PARENT], [overlay("userxattr", *ACTIVE.options)])
+    assert rootless.merged().upper == rootless.upper
 
 
 @pytest.mark.parametrize(
