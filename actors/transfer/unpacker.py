@@ -134,6 +134,10 @@ class Unpacker:
             finally:
                 await self._remove_all(run)
         await order.may_commit.wait()
+        if order.arrival is not None:
+            # Where the snapshots were there already, nobody has waited for the blobs yet.
+            for layer in order.rootfs.layers:
+                await order.arrival(layer).whole()
         await self._label(run)
         return run.chain_ids[-1]
 

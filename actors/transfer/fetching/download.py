@@ -68,7 +68,6 @@ class Download:
             else:
                 self._large(ref, labels)
         except AlreadyExists:
-            import traceback; open('/tmp/dbg','a').write(traceback.format_exc())
             if labels:
                 self._client.content.update(digest, labels, mask=[f"labels.{key}" for key in labels])
 
