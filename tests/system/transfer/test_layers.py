@@ -193,6 +193,8 @@ def test_no_layer_reaches_outside_through_what_lower_layers_left(rig: Rig) -> No
         members = placed(CASES[case], str(outside))
         links = [member for member in members if member.info.issym()]
         rest = [member for member in members if not member.info.issym()]
+        if not links or not rest:
+            continue
         layout = Layout()
         layout.entry(layout.image([tars.tar(links), tars.tar(rest)]), ref=f"x:{number}")
         try:

@@ -84,6 +84,47 @@ CASES: dict[str, list[Member]] = {
 }
 
 
+# What is left of containerd's list (reference §7.5), by its names.
+CASES |= {
+    "symlink_empty_file": [symlink("l", "OUT/new"), file("l"), file("l/", EVIL)],
+    "symlink_empty_filename": [symlink("", "OUT"), symlink("./", "OUT"), file("/f", EVIL)],
+    "symlink_parent_directory": [directory("a"), symlink("a/up", ".."), file("a/up/../outside/f", EVIL)],
+    "symlink_parent_relative": [symlink("l", "UP/directory"), file("l/../f", EVIL), file("l/..", EVIL)],
+    "symlink_override_path": [symlink("d", "OUT"), directory("d/directory", mode=0o777, uid=5), file("d/victim", EVIL)],
+    "symlink_override_relative": [directory("d/directory"), symlink("d", "UP"), directory("d/directory", mode=0o777)],
+    "directory_override_symlink_and_hardlink": [
+        symlink("l", "OUT"),
+        hardlink("h", "l"),
+        directory("h", mode=0o777, uid=5),
+        file("h/victim", EVIL),
+        file("l/f", EVIL),
+    ],
+    "directory_creation": [directory("../outside/new"), directory("a/../../outside/new"), directory("OUT/new")],
+    "hardlink_relative_long": [hardlink("h", "../" * 20 + "OUT/victim"), file("h", EVIL, mode=0o777)],
+    "hardlink_relative_up_and_out": [directory("a/b"), hardlink("a/b/h", "../../UP/victim"), file("a/b/h", EVIL)],
+    "hardlink_direct_absolute": [hardlink("OUT/h", "OUT/victim"), hardlink("OUT/victim", "OUT/h")],
+    "hardlink_direct_relative": [hardlink("UP/h", "UP/victim"), hardlink("UP/victim", "UP/h")],
+    "hardlink_symlink_before_create_target": [
+        file("a", EVIL),
+        hardlink("h", "a"),
+        symlink("a", "OUT/victim"),
+        hardlink("h", "a"),
+        file("h", EVIL, mode=0o777),
+    ],
+    "hardlink_symlink_relative": [symlink("l", "UP/victim"), hardlink("h", "./l"), file("h", EVIL, mode=0o777)],
+    "hardlink_symlink_absolute": [symlink("l", "OUT/victim"), hardlink("h", "/l"), file("h", EVIL, mode=0o777)],
+    "whiteout_root": [file(".wh."), file("/.wh.")],
+    "whiteout_root_slash": [file(".wh./"), file(".wh..wh.")],
+    "whiteout_current_directory": [file(".wh..")],
+    "whiteout_root_parent": [file("/../.wh...")],
+    "whiteout_parent_deep": [directory("a/b"), file("a/b/.wh...")],
+    "whiteout_directory_name": [symlink("l", "OUT"), file("l/.wh.directory/f", EVIL), directory("l/.wh.victim/")],
+    "whiteout_symlink_path": [symlink("l", "OUT"), file("l/../l/./.wh.victim"), file("l//.wh.directory")],
+    "whiteout_relative_path": [directory("a"), file("a/../../outside/.wh.victim")],
+    "whiteout_dead_symlink_parent": [symlink("l", "OUT/dead/end"), file("l/.wh.victim"), file("l/.wh..wh..opq")],
+}
+
+
 @pytest.fixture
 def outside(shm: str) -> str:
     """A directory beside the target with something to lose."""
