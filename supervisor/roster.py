@@ -38,6 +38,8 @@ PRELOAD = (
     "actors.runtime.entry",
     "actors.runtime.launch",
     "actors.transfer.job",
+    "actors.transfer.unpack.layer",
+    "actors.transfer.unpack.sandbox",
     "concurrent.futures.thread",
     "shim.main",
     "shim.service",
