@@ -95,10 +95,10 @@ class Layout:
         self._check_version()
         data = self._tar.read("index.json", limit=MAX_DOCUMENT_BYTES)
         index = decode_index(data)
-        entries = [
-            _Entry(naming.from_annotations(entry.annotations or {}, base_name=self._request.base_name), entry)
-            for entry in index.manifests
-        ]
+        names = naming.of_entries(
+            [entry.annotations or {} for entry in index.manifests], base_name=self._request.base_name
+        )
+        entries = [_Entry(name, entry) for name, entry in zip(names, index.manifests, strict=True)]
         if not entries:
             raise InvalidArgument("archive holds no image: 'index.json' is empty", details={"field": "path"})
         for entry in entries:

@@ -8,7 +8,7 @@ then `busybox:latest`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 IMAGE_NAME = "io.containerd.image.name"
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -39,6 +39,21 @@ def from_annotations(annotations: Mapping[str, str], *, base_name: str) -> str:
     if ref and base_name and is_tag(ref):
         return f"{base_name}:{ref}"
     return ref
+
+
+def of_entries(entries: Sequence[Mapping[str, str]], *, base_name: str) -> list[str]:
+    """The names of the entries of an index, from their annotations; empty for one that has none.
+
+    Tools that know only OCI's annotation copy containerd's from the image that they changed. So where several entries
+    have one full name and different tags, the tags count.
+    """
+    names = [from_annotations(entry, base_name=base_name) for entry in entries]
+    found = []
+    for name, entry in zip(names, entries, strict=True):
+        ref = entry.get(REF_NAME, "")
+        is_copied = name == entry.get(IMAGE_NAME) and names.count(name) > 1
+        found.append(f"{repository(name)}:{ref}" if is_copied and is_tag(ref) else name)
+    return found
 
 
 def repository(name: str) -> str:

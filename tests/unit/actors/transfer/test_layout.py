@@ -12,6 +12,7 @@ from tests.support.archives import MACHINE, Layout, digest, docker_archive, plat
 from tests.unit.actors.transfer.conftest import Planner
 from wharfie.errors import InvalidArgument, NotFound
 from wharfie.oci import descriptor as oci
+from wharfie.oci.variants import ATTESTED
 
 LAYER = tar({"a": b"1"})
 OTHER = "arm64" if MACHINE != "arm64" else "amd64"
@@ -41,6 +42,44 @@ def test_an_image_is_planned_with_its_blobs_before_what_refers_to_them(plan: Pla
         f"{GC_LAYER}0": rootfs.layers[0].digest,
         f"{GC_LAYER}1": rootfs.layers[1].digest,
     }
+
+
+def test_a_tag_counts_where_the_full_name_was_copied_from_another_image(plan: Planner) -> None:
+    layout = Layout()
+    layout.entry(layout.image([LAYER]), ref="1", name="host:5000/app:1")
+    layout.entry(layout.image([tar({"b": b"2"})]), ref="2", name="host:5000/app:1")
+    assert names(plan(layout.tar())) == ["host:5000/app:1", "host:5000/app:2"]
+
+
+def test_images_are_named_by_their_digest_too_when_that_is_wanted(plan: Planner) -> None:
+    layout = Layout()
+    image = layout.image([LAYER])
+    layout.entry(image, ref="host:5000/app:1")
+    data = layout.tar()
+    by_digest = f"host:5000/app@{image['digest']}"
+    assert names(plan(data, digests=True)) == ["host:5000/app:1", by_digest]
+    assert names(plan(data, digests=True, names=["b:1", "b:2"])) == ["b:1", f"b@{image['digest']}", "b:2"]
+    saved = docker_archive({"a.tar": LAYER}, tags=["c:1", "c:2"])
+    found = plan(saved, digests=True)
+    assert names(found) == ["c:1", f"c@{found.images[0].target.digest}", "c:2"]
+
+
+def test_what_attests_the_image_that_is_taken_is_content(plan: Planner) -> None:
+    layout = Layout()
+    here, other = layout.image([LAYER]), layout.image([tar({"b": b"2"})], architecture=OTHER)
+    about = [
+        {
+            **platform(layout.image([tar({f"about-{image['digest']}": b"x"})]), "unknown/unknown"),
+            "annotations": {ATTESTED: image["digest"]},
+        }
+        for image in (here, other)
+    ]
+    layout.entry(layout.index(*about, platform(other, f"linux/{OTHER}"), platform(here, f"linux/{MACHINE}")), ref="x:1")
+    found = plan(layout.tar())
+    taken = {blob.digest for blob in found.blobs}
+    assert {here["digest"], about[0]["digest"]} <= taken
+    assert not {other["digest"], about[1]["digest"]} & taken
+    assert [rootfs.manifest for rootfs in found.unpacks] == [here["digest"]]
 
 
 @pytest.mark.parametrize(
