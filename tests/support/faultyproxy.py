@@ -68,6 +68,11 @@ def after(passed: Callable[[], None]) -> Fault:
     return fault
 
 
+def cut_answer(exchange: Exchange, proxy: FaultyProxy) -> None:
+    """Pass the request on, but not its answer: the client does not learn that it succeeded."""
+    proxy.forward(exchange, answered=lambda: exchange.hang_up(reset=True))
+
+
 def damaged(exchange: Exchange, proxy: FaultyProxy) -> None:
     """Pass the answer on with its first byte changed."""
     proxy.forward(exchange, lambda chunks: (_damage(chunk, first=not at) for at, chunk in enumerate(chunks)))
@@ -149,9 +154,13 @@ class FaultyProxy:
             self.forward(exchange)
 
     def forward(
-        self, exchange: Exchange, change: Callable[[Iterator[bytes]], Iterator[bytes]] = lambda chunks: chunks
+        self,
+        exchange: Exchange,
+        change: Callable[[Iterator[bytes]], Iterator[bytes]] = lambda chunks: chunks,
+        *,
+        answered: Callable[[], None] | None = None,
     ) -> None:
-        """Ask the registry and pass its answer on, its body through `change`."""
+        """Ask the registry and pass its answer on, its body through `change`; or call `answered` instead."""
         host, _, port = self.upstream.rpartition(":")
         connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=30)
         try:
@@ -163,6 +172,10 @@ class FaultyProxy:
                 exchange.command, exchange.path, body, headers, encode_chunked="Content-Length" not in exchange.headers
             )
             response = connection.getresponse()
+            if answered is not None:
+                response.read()
+                answered()
+                return
             given = {name: value for name, value in response.getheaders() if name.lower() not in skipped}
             if response.status != 204 and "Content-Length" not in given:
                 given["Content-Length"] = "0"

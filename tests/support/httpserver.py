@@ -45,7 +45,10 @@ class Exchange(BaseHTTPRequestHandler):
             self.rfile.readline()
             return
         left = int(self.headers.get("Content-Length") or 0)
-        while left and (chunk := self.rfile.read(min(left, CHUNK_BYTES))):
+        while left:
+            chunk = self.rfile.read(min(left, CHUNK_BYTES))
+            if not chunk:
+                raise ConnectionAbortedError("the client went in the middle of its body")
             left -= len(chunk)
             yield chunk
 

@@ -61,6 +61,13 @@ class Authorizer:
             found = self._credentials.get(DEFAULT_HOST)
         return found or NOBODY
 
+    def user(self, host: Host) -> str:
+        """Who we are at a host, for sentences; empty is nobody."""
+        credential = self.credential(host)
+        if credential == NOBODY:
+            return ""
+        return f"user '{credential.username}'" if credential.username else "a token"
+
     def header(self, host: Host, scopes: tuple[str, ...]) -> str:
         """The value of `Authorization`; empty as long as the host has asked for nothing.
 

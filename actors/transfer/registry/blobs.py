@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
-from typing import Self
+from typing import NamedTuple, Self
 
 from urllib3 import exceptions
 
@@ -22,13 +22,23 @@ from wharfie.oci.descriptor import Descriptor
 from wharfie.reference import Reference
 
 FRUITLESS_MAX = 3
-"""How often in a row a connection may break without a byte."""
+"""How often in a row a connection may break before it has brought anything worth the name."""
+
+FRUIT_BYTES = 64 * 1024
 
 SLOWEST_BYTES_S = 64
 """A host that sends less than this over the whole idle timeout counts as silent."""
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 _SKIPPED_BYTES = 256 * 1024
+
+
+class Opened(NamedTuple):
+    """An answer with a blob's bytes from `offset` to `end`; none is needed when there are none to come."""
+
+    answer: Answer | None
+    offset: int
+    end: int
 
 
 class BlobReader:
@@ -46,11 +56,13 @@ class BlobReader:
         self._again = again
         self._policy = policy
         self._descriptor = descriptor
+        self._host = opened.answer.host if opened.answer is not None else ""
         self.offset = opened.offset
         self.size = descriptor.size
         self._at = opened.offset
         self._end = opened.end if opened.offset != part.offset else part.end
         self._fruitless = 0
+        self._since_break = 0
         self._slow_s = 0.0
         self._slow_bytes = 0
 
@@ -75,14 +87,17 @@ class BlobReader:
                 continue
             if count:
                 self._at += count
-                self._fruitless = 0
+                self._since_break += count
+                if self._since_break >= FRUIT_BYTES:
+                    self._fruitless = 0
                 return count
             self._continue(self._short())
         return 0
 
     def close(self) -> None:
         """Idempotent; a part that was not read costs the connection."""
-        self._answer.close()
+        if self._answer is not None:
+            self._answer.close()
 
     def __enter__(self) -> Self:
         return self
@@ -92,13 +107,19 @@ class BlobReader:
 
     def _receive(self, view: memoryview) -> int:
         begin = time.monotonic()
-        try:
-            data = self._answer.response.read1(len(view))
-        except (exceptions.HTTPError, OSError, ValueError) as error:
-            raise broken(error, self._answer.url) from error
+        data = self._read1(len(view))
         view[: len(data)] = data
         self._watch(time.monotonic() - begin, len(data))
         return len(data)
+
+    def _read1(self, count: int) -> bytes:
+        """What one receive gives; nothing at the end."""
+        answer = self._answer
+        assert answer is not None
+        try:
+            return answer.response.read1(count)
+        except (exceptions.HTTPError, OSError, ValueError) as error:
+            raise broken(error, answer.url) from error
 
     def _watch(self, took_s: float, count: int) -> None:
         """Only the time spent waiting for the host counts, not the time in which nobody read."""
@@ -110,14 +131,15 @@ class BlobReader:
         self._slow_s, self._slow_bytes = 0.0, 0
         if slow and self.remaining > count:
             raise errors.Unavailable(
-                f"registry '{self._answer.host}' sends blob '{self._descriptor.digest}' too slowly to ever end",
-                details={"reason": "registry_timeout", "host": self._answer.host},
+                f"registry '{self._host}' sends blob '{self._descriptor.digest}' too slowly to ever end",
+                details={"reason": "registry_timeout", "host": self._host},
                 retryable=True,
             )
 
     def _continue(self, error: errors.WharfieError) -> None:
-        self._answer.close()
+        self.close()
         self._fruitless += 1
+        self._since_break = 0
         if self._fruitless > FRUITLESS_MAX:
             raise error
         opened = self._again(Range(self._at, self.remaining))
@@ -125,30 +147,17 @@ class BlobReader:
         skip = self._at - opened.offset
         while skip:
             # A server without ranges: what is here already comes once more.
-            try:
-                data = self._answer.response.read1(min(skip, _SKIPPED_BYTES))
-            except (exceptions.HTTPError, OSError, ValueError) as failed:
-                raise broken(failed, self._answer.url) from failed
+            data = self._read1(min(skip, _SKIPPED_BYTES))
             if not data:
                 raise self._short()
             skip -= len(data)
 
     def _short(self) -> errors.WharfieError:
         return errors.DataLoss(
-            f"blob '{self._descriptor.digest}' from registry '{self._answer.host}' ends after {self._at} of "
-            f"{self.size} bytes",
-            details={"reason": "registry_size", "host": self._answer.host},
+            f"blob '{self._descriptor.digest}' from registry '{self._host}' ends after {self._at} of {self.size} bytes",
+            details={"reason": "registry_size", "host": self._host},
             retryable=True,
         )
-
-
-class Opened:
-    """An answer with a blob's bytes from `offset` to `end`."""
-
-    def __init__(self, answer: Answer, offset: int, end: int) -> None:
-        self.answer = answer
-        self.offset = offset
-        self.end = end
 
 
 def fetch(
@@ -189,6 +198,8 @@ def described(ref: Reference, digest: str) -> str:
 
 def _open(endpoints: Sequence[Endpoint], ref: Reference, descriptor: Descriptor, part: Range) -> Opened:
     what = described(ref, descriptor.digest)
+    if not part.length and descriptor.size:
+        return Opened(None, part.offset, part.end)
     whole = part.offset == 0 and part.end >= descriptor.size
     headers = {} if whole else {"Range": f"bytes={part.offset}-{part.end - 1}"}
 
@@ -202,12 +213,34 @@ def _open(endpoints: Sequence[Endpoint], ref: Reference, descriptor: Descriptor,
             headers=headers,
         )
 
-    answer = ask_in_order(endpoints, question).answer
+    try:
+        answer = ask_in_order(endpoints, question).answer
+    except errors.NotFound:
+        answer = _elsewhere(endpoints[-1], descriptor, what, headers)
     try:
         return _opened(answer, descriptor, part, what)
     except BaseException:
         answer.close()
         raise
+
+
+def _elsewhere(endpoint: Endpoint, descriptor: Descriptor, what: str, headers: dict[str, str]) -> Answer:
+    """Ask where the descriptor says that its bytes are, if it does: layers that registries may not hand out.
+
+    Raises:
+        NotFound: they are nowhere.
+    """
+    for url in descriptor.urls or ():
+        if not url.startswith(("https://", "http://")):
+            continue
+        try:
+            return endpoint.call(Ask(method="GET", url=url, what=what, expect=frozenset({200, 206}), headers=headers))
+        except errors.NotFound:
+            continue
+    raise errors.NotFound(
+        f"{what} not found in registry '{endpoint.host.authority}'",
+        details={"reason": "registry_not_found", "host": endpoint.host.authority},
+    )
 
 
 def _opened(answer: Answer, descriptor: Descriptor, part: Range, what: str) -> Opened:

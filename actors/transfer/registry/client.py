@@ -169,7 +169,7 @@ class Registry:
         """
         ref = Reference(host=host, repository="login")
         endpoint = self._all(ref)[-1]
-        ask = Ask(method="GET", url=f"{endpoint.host.url}/", what="the credentials")
+        ask = Ask(method="GET", url=f"{endpoint.host.url}/", what="a login")
         endpoint.call(ask).close()
         return self._authorizer.refresh_token(endpoint.host)
 

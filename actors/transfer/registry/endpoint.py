@@ -126,6 +126,7 @@ class Endpoint:
             status=answer.status,
             body=body,
             retry_after_s=wanted if answer.status in RETRIED else None,
+            user=self._authorizer.user(self.host),
         )
         if origin(answer.url) != self.host.origin:
             refusal = refusal._replace(what=f"{ask.what}, sent on to '{urlsplit(answer.url).hostname}'")

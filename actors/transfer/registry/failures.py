@@ -23,6 +23,7 @@ class Refusal(NamedTuple):
         status: of HTTP.
         body: the first 64 KiB of the answer.
         retry_after_s: what the host asked for, None when it asked for nothing.
+        user: whom we said to be, empty when nobody.
     """
 
     host: str
@@ -30,6 +31,7 @@ class Refusal(NamedTuple):
     status: int
     body: bytes = b""
     retry_after_s: float | None = None
+    user: str = ""
 
 
 class _Said(msgspec.Struct):
@@ -60,12 +62,15 @@ def failure(refusal: Refusal) -> errors.WharfieError:
     }
     if refusal.retry_after_s is not None:
         details["retry_after_s"] = refusal.retry_after_s
-    message = sentence.format(where=where, what=refusal.what, answered=answered, host=refusal.host)
+    message = sentence.format(where=where, what=refusal.what, answered=answered, host=refusal.host, user=refusal.user)
     return kind(message, details=details, retryable=retryable)
 
 
 def _judge(refusal: Refusal, codes: list[str]) -> tuple[type[errors.WharfieError], str, str, bool]:
     status = refusal.status
+    if status == 401 and refusal.user:
+        text = "{where} does not accept {user} for {what} ({answered}); log in again with 'wharfie login {host}'"
+        return errors.PermissionDenied, text, "registry_unauthorized", False
     if status == 401:
         text = "{where} asks who you are for {what} ({answered}); log in with 'wharfie login {host}'"
         return errors.PermissionDenied, text, "registry_unauthorized", False

@@ -17,6 +17,7 @@ import msgspec
 from actors.transfer.registry.answer import Answer
 from actors.transfer.registry.failures import BODY_BYTES_MAX, Refusal, failure
 from actors.transfer.registry.host import Host, is_loopback, origin
+from actors.transfer.registry.policy import retry_after_s
 from actors.transfer.registry.transport import Transport
 from wharfie import errors
 from wharfie.types.registry import Credential
@@ -88,6 +89,7 @@ def ask_for_token(
         PermissionDenied: the server does not know us, or may not be told who we are.
         Unavailable: it is away or failed; `retryable`.
     """
+    user = f"user '{credential.username}'" if credential.username else "a token" if credential.identity_token else ""
     secret = bool(credential.identity_token or credential.password)
     _check_realm(server, host, secret=secret)
 
@@ -109,11 +111,11 @@ def ask_for_token(
         with send("POST", server.realm, content_type, urlencode(form).encode()) as answer:
             # A server that knows only GET answers a refresh token in the same way as a wrong one.
             if answer.status not in _FALLBACKS or credential.identity_token:
-                return _token(answer, host, server)
+                return _token(answer, host, server, user=user)
             answer.some(BODY_BYTES_MAX)
     headers = {"Authorization": basic(credential)} if credential.password else {}
     with send("GET", _query(server, scopes, credential, offline=offline), headers, None) as answer:
-        return _token(answer, host, server)
+        return _token(answer, host, server, user=user)
 
 
 def basic(credential: Credential) -> str:
@@ -147,14 +149,19 @@ def _query(server: TokenServer, scopes: tuple[str, ...], credential: Credential,
     return server.realm + ("&" if "?" in server.realm else "?") + urlencode(query)
 
 
-def _token(answer: Answer, host: Host, server: TokenServer) -> Token:
+def _token(answer: Answer, host: Host, server: TokenServer, *, user: str) -> Token:
     body = answer.some(_ANSWER_BYTES_MAX)
     realm = urlsplit(server.realm).netloc
     if answer.status != 200:
-        what = f"a token for registry '{host.authority}'"
-        raise failure(
-            Refusal(realm if answer.status != 401 else host.authority, what, answer.status, body[:BODY_BYTES_MAX])
+        refusal = Refusal(
+            host=host.authority,
+            what=f"a token from '{realm}'",
+            status=answer.status,
+            body=body[:BODY_BYTES_MAX],
+            retry_after_s=retry_after_s(answer.headers.get("Retry-After"), time.time()),
+            user=user,
         )
+        raise failure(refusal)
     try:
         granted = msgspec.json.decode(body, type=_Granted)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

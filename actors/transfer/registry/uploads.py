@@ -34,11 +34,13 @@ class Piece(io.RawIOBase):
 
     Args:
         stream: at the part's beginning.
-        length: of the part; a stream that ends before is an error of the sender.
+        length: of the part.
+        what: the blob, for the error of a stream that ends before.
     """
 
-    def __init__(self, stream: BinaryIO, length: int) -> None:
+    def __init__(self, stream: BinaryIO, length: int, *, what: str) -> None:
         super().__init__()
+        self._what = what
         self._stream = stream
         self._left = length
 
@@ -50,7 +52,10 @@ class Piece(io.RawIOBase):
         wanted = self._left if size < 0 else min(size, self._left)
         data = self._stream.read(wanted) if wanted else b""
         self._left -= len(data)
-        if not self._left or not data:
+        if wanted and not data:
+            self.close()
+            raise errors.DataLoss(f"{self._what} ends {self._left} bytes before its descriptor says so")
+        if not self._left:
             self.close()
         return data
 
@@ -210,7 +215,7 @@ class Upload:
         """One request with bytes of the blob: sent once, since what arrived of it is for the registry to say."""
 
         def body() -> bytes | BinaryIO:
-            return Piece(self._open_at(offset), length) if length else b""  # type: ignore[return-value]
+            return Piece(self._open_at(offset), length, what=self._what) if length else b""  # type: ignore[return-value]
 
         return self._endpoint.call(
             Ask(
