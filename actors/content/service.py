@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from actors import internal
 from actors.call import Call, handles
-from actors.content import writing
+from actors.content import borrowing, writing
 from actors.content.collecting import UNLEASED_NS, Collecting
 from actors.content.committing import KEPT_S, Commits, already_exists
 from actors.content.holders import Holders
@@ -82,6 +82,7 @@ class ContentService:
 
         Raises:
             AlreadyExists: the namespace has the expected blob; the ingest is dropped.
+            FailedPrecondition: lent bytes cannot be read.
             NotFound: the writer is done with a ref that has no ingest.
             OutOfRange: the offset is not where the ingest ends.
             Unavailable: another writer holds this ref, or is at work on it.
@@ -95,12 +96,15 @@ class ContentService:
         self._holders.enter(name, request.writer, pid=call.pid)
         if request.done:
             self._holders.leave(name)
-            if not call.payload:
+            if not call.payload and request.lent is None:
                 return self._known(call, request.ref).status()
         slot = self._slots.of(*name)
-        admitted = bool(call.payload)
+        length = sum(len(frame) for frame in call.payload)
+        if request.lent is not None:
+            borrowing.check(call, request.lent)
+            length = request.lent.size
+        admitted = bool(call.payload) or request.lent is not None
         if admitted:
-            length = sum(len(frame) for frame in call.payload)
             slot.admit(offset=request.offset, length=length, repeated=call.attempt > 1)
 
         async def work() -> content.Status:
@@ -245,7 +249,7 @@ class ContentService:
                 raise already_exists(call.namespace, expected)
             may_share = is_whole and not names.here and (names.is_shareable or not self._is_isolated)
             # Who sends bytes with the first call has not asked whether they are needed.
-            if may_share and request.total in (0, size) and not call.payload:
+            if may_share and request.total in (0, size) and not call.payload and request.lent is None:
                 shared = expected
         if ingest is None:
             await self._names.hold_ingest(call, request.ref)
@@ -261,8 +265,12 @@ class ContentService:
         return ingest
 
     async def _write(self, call: Call, request: content.Write, ingest: Ingest) -> None:
-        is_opened = not call.payload and not request.offset
-        if is_opened and writing.is_another(ingest.record, total=request.total, expected=request.expected):
+        is_empty = not call.payload and request.lent is None
+        if (
+            is_empty
+            and not request.offset
+            and writing.is_another(ingest.record, total=request.total, expected=request.expected)
+        ):
             ingest.begin_anew(request.expected.partition(":")[0] or "sha256")
             self._ingests.opened(ingest)
         changes: dict[str, str | int] = {}
@@ -272,7 +280,7 @@ class ContentService:
             changes["expected"] = request.expected
         if changes:
             ingest.save(**changes)
-        if not call.payload:
+        if is_empty:
             if request.offset not in (0, ingest.offset):
                 raise OutOfRange(
                     f"ref '{request.ref}' has {ingest.offset} bytes, not {request.offset}",
@@ -281,11 +289,13 @@ class ContentService:
             return
         algorithm = ingest.record.expected.partition(":")[0] or "sha256"
         step = writing.plan(ingest, offset=request.offset, repeated=call.attempt > 1, keyed=bool(call.key))
-        apply = functools.partial(
-            writing.apply, ingest, step, offset=request.offset, buffers=call.payload, algorithm=algorithm
-        )
+
+        def apply() -> None:
+            buffers = call.payload if request.lent is None else [borrowing.borrow(call, request.lent)]
+            writing.apply(ingest, step, offset=request.offset, buffers=buffers, algorithm=algorithm)
+
         length = sum(len(frame) for frame in call.payload)
-        if writing.is_short(ingest, step, length=length, algorithm=algorithm):
+        if request.lent is None and writing.is_short(ingest, step, length=length, algorithm=algorithm):
             apply()
         else:
             await self._worker.blocking(apply)

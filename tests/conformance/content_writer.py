@@ -108,6 +108,18 @@ def a_writer_that_cannot_write_says_so_and_the_ingest_stays(client: Client) -> N
         assert writer.commit().digest == digest
 
 
+def bytes_that_cannot_be_lent_are_sent(client: Client) -> None:
+    data, digest = blob(20 * MIB)
+    with client.content.writer("ref") as writer:
+        writer.write(data[: 8 * MIB])
+        assert writer._memory is not None
+        # As in another namespace of processes: the daemon finds another file, or none.
+        writer._memory._inode += 1
+        writer.write(data[8 * MIB :])
+        assert writer.commit(expected=digest).size == len(data)
+    assert client.content.read(digest) == data
+
+
 def a_ref_that_a_writer_holds_is_unavailable(client: Client) -> None:
     data, digest = blob(2 * MIB)
     content = client.content
@@ -218,6 +230,7 @@ WRITING = (
     a_writer_goes_on_where_the_one_before_it_was,
     a_writer_truncates,
     a_writer_that_cannot_write_says_so_and_the_ingest_stays,
+    bytes_that_cannot_be_lent_are_sent,
     a_ref_that_a_writer_holds_is_unavailable,
     an_upload_goes_on_where_it_was,
     an_upload_without_a_digest_begins_anew,

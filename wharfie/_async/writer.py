@@ -8,8 +8,11 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+import msgspec
+
 from wharfie import errors
 from wharfie._async.base import Caller
+from wharfie.lending import Memory
 from wharfie.types import content as t
 
 CHUNK_BYTES = 2 * 1024 * 1024
@@ -17,6 +20,12 @@ CHUNK_BYTES = 2 * 1024 * 1024
 
 WINDOW_BYTES = 3 * CHUNK_BYTES
 """Bytes that may be on their way: the daemon stores one piece while the next ones come."""
+
+
+LEND_BYTES = 256 * 1024
+"""A larger piece is lent to a daemon on the same machine rather than sent; see `wharfie.lending`."""
+
+_PIECES = WINDOW_BYTES // CHUNK_BYTES + 1
 
 
 class _Sent(NamedTuple):
@@ -47,6 +56,8 @@ class Writer:
         self._expected = expected
         self._sent: deque[_Sent] = deque()
         self._on_way_bytes = 0
+        self._memory: Memory | None = None
+        self._may_lend = not caller.channel.address.startswith("tcp://")
 
     @property
     def stored(self) -> int:
@@ -109,6 +120,9 @@ class Writer:
         while self._sent:
             await self._caller.drop(self._sent.popleft().pending)
         self._on_way_bytes = 0
+        if self._memory is not None:
+            self._memory.close()
+            self._memory = None
         if self._holds:
             self._holds = False
             # Without an answer the ref becomes free a little later, by itself.
@@ -128,20 +142,41 @@ class Writer:
         request = t.Write(
             ref=self.ref, offset=self.offset, total=self._total, expected=self._expected, writer=self._name
         )
-        pending = await self._caller.begin("content.write", request, payload=[data])
+        # What is small enough to be sent in one piece is not worth a file in memory.
+        memory = self._room() if self.offset and len(data) > LEND_BYTES else None
+        if memory is None:
+            pending = await self._caller.begin("content.write", request, payload=[data])
+        else:
+            lending = msgspec.structs.replace(request, lent=memory.put(data))
+            pending = await self._caller.begin("content.write", lending)
         self._sent.append(_Sent(request, data, pending))
+
+    def _room(self) -> Memory | None:
+        """The memory to lend pieces in, made when it is first needed; None where there can be none."""
+        if self._memory is None and self._may_lend:
+            try:
+                self._memory = Memory(piece_bytes=CHUNK_BYTES, count=_PIECES)
+            except (OSError, AttributeError):
+                self._may_lend = False
+        return self._memory if self._may_lend else None
 
     async def _confirm(self) -> None:
         """Wait for the oldest write."""
         request, data, pending = self._sent.popleft()
         self._on_way_bytes -= len(data)
+        overtook = False
         while True:
             try:
                 await self._caller.finish(pending, t.Status)
             except errors.OutOfRange as error:
-                if error.details.get("offset") != request.offset or not request.offset:
+                # Once: it overtook a write that had to be sent twice, and all before it have arrived now.
+                if overtook or int(error.details.get("offset", request.offset)) >= request.offset:
                     raise
-                # It overtook a write that had to be sent twice; all before it have arrived now.
-                pending = await self._caller.begin("content.write", request, payload=[data])
+                overtook = True
+            except errors.FailedPrecondition as error:
+                if error.details.get("reason") != "lent":
+                    raise
+                self._may_lend = False
             else:
                 return
+            pending = await self._caller.begin("content.write", request, payload=[data])

@@ -78,6 +78,21 @@ class Chunk(Message, frozen=True, kw_only=True):
     offset: int
 
 
+class Lent(Message, frozen=True, kw_only=True):
+    """Bytes in a file in memory (`memfd_create`) of a client on the same machine, which has it open until the answer.
+
+    Attributes:
+        fd: the descriptor's number in the client's process, the one that has connected.
+        inode: of the file, so that no other is taken for it.
+        offset, size: where the bytes are in the file.
+    """
+
+    fd: int
+    inode: int
+    offset: int
+    size: int
+
+
 class Write(Message, frozen=True, kw_only=True):
     """`content.write`: the payload frame goes to `offset` of the ingest `ref`, which is made when new.
 
@@ -90,6 +105,8 @@ class Write(Message, frozen=True, kw_only=True):
             is `done`, until its process is gone, or until it has been silent for long. Empty: only writes that are
             under way at the same time keep others away.
         done: the writer lets go of the ref; the ingest stays.
+        lent: instead of a payload frame. When the daemon cannot read it, the answer is `failed_precondition` with
+            `details.reason` `lent`; then send the bytes.
     """
 
     ref: str
@@ -98,6 +115,7 @@ class Write(Message, frozen=True, kw_only=True):
     expected: str = ""
     writer: str = ""
     done: bool = False
+    lent: Lent | None = None
 
 
 class Commit(Message, frozen=True, kw_only=True):
