@@ -18,7 +18,7 @@ from actors.snapshot.erofs.layout import (
     Inode,
     Layout,
     first_block,
-    pack_inode,
+    pack_placed,
     unpack_inode,
 )
 from actors.snapshot.erofs.space import Space
@@ -106,11 +106,11 @@ class Image:
 
     def _flush_extent(self) -> None:
         if self._extent:
-            _write_all(self._fd, [self._extent], self._extent_at)
+            _write_all(self._fd, [self._extent], self._extent_at, len(self._extent))
 
     def _flush_queue(self) -> None:
         if self._queue:
-            _write_all(self._fd, self._queue, self._queue_at)
+            _write_all(self._fd, self._queue, self._queue_at, self._queue_end - self._queue_at)
             self._queue = []
 
     # -- inodes ------------------------------------------------------------------------------------------------------
@@ -147,8 +147,8 @@ class Image:
 
     def _store(self, inode: Inode, xattrs: bytes, tail: bytes, place: int) -> int:
         layout = Layout.INLINE if tail else Layout.PLAIN
-        packed = pack_inode(inode._replace(layout=layout, place=place, serial=self.serial(), xattr_bytes=len(xattrs)))
-        return self.record(b"".join((packed, xattrs, tail)))
+        packed = pack_placed(inode, layout, place, self.serial(), len(xattrs))
+        return self.record(packed + xattrs + tail)
 
     def link_target(self, nid: int) -> bytes:
         """Where a symbolic link leads that was stored here."""
@@ -172,16 +172,15 @@ class Image:
         self._flush_queue()
         self._flush_extent()
         for nid, count in links.items():
-            _write_all(self._fd, [count.to_bytes(4, "little")], nid * SLOT_BYTES + NLINK_OFFSET)
+            _write_all(self._fd, [count.to_bytes(4, "little")], nid * SLOT_BYTES + NLINK_OFFSET, 4)
         blocks = self.space.blocks
         os.ftruncate(self._fd, blocks * BLOCK_BYTES)
         first = first_block(root=root, inodes=self._serial + 1, blocks=blocks, uuid=uuid)
-        _write_all(self._fd, [first], 0)
+        _write_all(self._fd, [first], 0, len(first))
 
 
-def _write_all(fd: int, buffers: list[Buffer], offset: int) -> None:
+def _write_all(fd: int, buffers: list[Buffer], offset: int, total: int) -> None:
     written = os.pwritev(fd, buffers, offset)
-    total = sum(len(buffer) for buffer in buffers)
     if written < total:
         # A full disk tells itself with the next try.
         rest = memoryview(b"".join(buffers))[written:]

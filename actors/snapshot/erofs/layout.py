@@ -89,7 +89,12 @@ class Inode(NamedTuple):
 
 def pack_inode(inode: Inode) -> bytes:
     """The inode's 64 bytes."""
-    layout, mode, size, place, serial, uid, gid, mtime_ns, nlink, xattr_bytes = inode
+    return pack_placed(inode, inode.layout, inode.place, inode.serial, inode.xattr_bytes)
+
+
+def pack_placed(inode: Inode, layout: int, place: int, serial: int, xattr_bytes: int) -> bytes:
+    """The same with what is known late: without making another tuple for each file of a layer."""
+    _, mode, size, _, _, uid, gid, mtime_ns, nlink, _ = inode
     seconds, nanoseconds = divmod(mtime_ns, _NANOSECONDS)
     units = (xattr_bytes - 12) // 4 + 1 if xattr_bytes else 0
     return _INODE.pack(
