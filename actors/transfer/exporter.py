@@ -33,8 +33,8 @@ from wharfie.types.export import Export, Exported
 from wharfie.types.images import Image
 from wharfie.types.transfer import Progress
 
-CHUNK_BYTES = 1024 * 1024
-"""Bytes of an item."""
+CHUNK_BYTES = 512 * 1024
+"""Bytes of an item; a client that does not read has a few dozen of them waiting here, and no more."""
 
 
 @dataclass(frozen=True, kw_only=True)
