@@ -147,7 +147,8 @@ class Puller:
         async def fetch(descriptor: Descriptor, arrival: Arrival) -> None:
             nonlocal fetched
             async with slots:
-                fetched += await self._blob(origin, fetcher, descriptor, arrival)
+                count = await self._blob(origin, fetcher, descriptor, arrival)
+            fetched += count
 
         with contextlib.ExitStack() as held:
             arrivals = {

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
 from actors.transfer.fetching import messages as m
-from actors.transfer.fetching.download import Download
+from actors.transfer.fetching.download import Download, joined
 from actors.transfer.fetching.pieces import Open, Reader, in_order
 from actors.transfer.registry.client import Registry
 from wharfie import failpoint
@@ -62,7 +62,7 @@ class Commands:
             return m.Document(data=self._registry.manifest(reference, command.descriptor))
         descriptor = command.descriptor
         pieces = in_order(self._opener(reference, descriptor), offset=0, size=descriptor.size, note=_unheard)
-        data = b"".join(pieces)
+        data = joined(pieces)
         algorithm = descriptor.digest.partition(":")[0]
         found = f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
         if found != descriptor.digest:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 
-from actors.transfer.fetching.pieces import NoRanges, Note, Open, Ranges, in_order
+from actors.transfer.fetching.inflow import Inflow
+from actors.transfer.fetching.pieces import NoRanges, Note, Open, Piece, Ranges, in_order
 from wharfie import failpoint
 from wharfie._sync.client import Client
 from wharfie._sync.writer import Writer
@@ -53,6 +54,7 @@ class Download:
         self._range_bytes = range_bytes
         self._arrived = arrived
         self._note = note
+        self._told = 0
 
     def run(self, ref: str, labels: Labels) -> None:
         """Have the blob in the namespace, with these labels. Idempotent.
@@ -73,7 +75,7 @@ class Download:
 
     def _small(self, labels: Labels) -> None:
         size = self._descriptor.size
-        data = b"".join(in_order(self._open_at, offset=0, size=size, note=self._note))
+        data = joined(in_order(self._open_at, offset=0, size=size, note=self._note))
         failpoint.hit("transfer.fetch.before-put")
         try:
             self._client.content.put(data, expected=self._descriptor.digest, labels=labels, timeout_s=None)
@@ -90,6 +92,7 @@ class Download:
                     raise
                 with contextlib.suppress(NotFound):
                     self._client.content.abort(ref)
+                self._told = 0
                 self._arrived(0)
                 if attempt == _TRIES - 1:
                     raise self._wrong(error) from None
@@ -117,7 +120,7 @@ class Download:
             failpoint.hit("transfer.fetch.after-commit")
 
     @contextlib.contextmanager
-    def _pieces(self, offset: int) -> Iterator[Iterator[memoryview]]:
+    def _pieces(self, offset: int) -> Iterator[Iterator[Piece]]:
         size = self._descriptor.size
         if self._ranges > 1 and size - offset > self._range_bytes:
             with Ranges(
@@ -132,17 +135,22 @@ class Download:
         else:
             yield in_order(self._open_at, offset=offset, size=size, note=self._note)
 
-    def _fill(self, writer: Writer, pieces: Iterator[memoryview]) -> None:
-        for piece in pieces:
-            writer.write(piece)
-            if piece.nbytes < _FULL and writer.offset < self._descriptor.size:
-                # A slow network: the next piece takes a while, and this one shall be seen meanwhile.
-                writer.flush()
-            failpoint.hit("transfer.fetch.piece")
-            self._tell(writer)
+    def _fill(self, writer: Writer, pieces: Iterator[Piece]) -> None:
+        with Inflow(pieces) as inflow:
+            while (data := inflow.take()) is not None:
+                if data:
+                    writer.write(data)
+                    failpoint.hit("transfer.fetch.piece")
+                else:
+                    # The registry takes its time; what has come shall be seen meanwhile.
+                    writer.flush()
+                    self._tell(writer)
+                    inflow.wait()
+                self._tell(writer)
 
     def _tell(self, writer: Writer) -> None:
-        if writer.stored:
+        if writer.stored != self._told:
+            self._told = writer.stored
             self._arrived(writer.stored)
 
     def _wrong(self, error: FailedPrecondition) -> DataLoss:
@@ -153,4 +161,6 @@ class Download:
         )
 
 
-_FULL = 512 * 1024
+def joined(pieces: Iterator[Piece]) -> bytes:
+    """All of a small blob."""
+    return b"".join(piece.buffer[piece.start : piece.end] for piece in pieces)

@@ -1,7 +1,8 @@
 """A registry's blob as pieces in order, over one connection or over several at once.
 
-Bounded: a piece is at most `PIECE_BYTES`, and what is fetched ahead of its turn at most `ranges` times their length.
-A connection that breaks off is made again from where it was; only one that brings nothing for a while is an error.
+A piece is what one read brought. Those that follow one another lie in one buffer, so whoever takes them can have them
+as one (`inflow.py`). A connection that breaks off is made again from where it was; only one that brings nothing for a
+while is an error.
 """
 
 from __future__ import annotations
@@ -12,19 +13,28 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from wharfie.errors import DataLoss, FailedPrecondition, WharfieError
 
-PIECE_BYTES = 1024 * 1024
-PATIENCE_S = 0.2
-"""A piece that is not full by then is handed over as it is: what has come shall be seen."""
+BUFFER_BYTES = 1024 * 1024
 
 IDLE_TRIES = 4
 """How often a connection is made that brings nothing, before the blob is given up."""
 
 PAUSE_S = 0.25
 """Before the second try without a byte; it doubles."""
+
+
+class Piece(NamedTuple):
+    """Bytes `start` to `end` of a buffer; what is behind them may still be filled."""
+
+    buffer: memoryview
+    start: int
+    end: int
+
+    def __len__(self) -> int:
+        return self.end - self.start
 
 
 class Reader(Protocol):
@@ -35,7 +45,7 @@ class Reader(Protocol):
         """Where it begins."""
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Fill a buffer as far as bytes come; 0 at the end."""
+        """Put some bytes into a buffer; returns how many, 0 at the end."""
 
 
 Open = Callable[[int, int | None], AbstractContextManager[Reader]]
@@ -45,7 +55,7 @@ Note = Callable[[str], None]
 """Told why a connection is made again."""
 
 
-def in_order(open_at: Open, *, offset: int, size: int, note: Note) -> Iterator[memoryview]:
+def in_order(open_at: Open, *, offset: int, size: int, note: Note) -> Iterator[Piece]:
     """The bytes from `offset` to `size`, over one connection at a time.
 
     Raises:
@@ -75,34 +85,29 @@ def in_order(open_at: Open, *, offset: int, size: int, note: Note) -> Iterator[m
             time.sleep(PAUSE_S * 2 ** (idle - 1) if idle > 1 else 0)
 
 
-def _pieces(reader: Reader, offset: int, end: int) -> Iterator[memoryview]:
+def _pieces(reader: Reader, offset: int, end: int) -> Iterator[Piece]:
     """What a response brings from `offset` on; a server may have begun before that."""
     skip = offset - reader.offset
-    while offset < end:
-        # Fresh memory each time: the piece before may still be on its way to the daemon.
-        piece = memoryview(bytearray(min(PIECE_BYTES, end - offset + skip)))
-        count = _fill(reader, piece)
-        if not count:
-            return
-        fresh = piece[min(skip, count) : count]
-        skip -= count - len(fresh)
-        offset += len(fresh)
-        if fresh:
-            yield fresh
-
-
-def _fill(reader: Reader, buffer: memoryview) -> int:
-    """Read until the buffer is full, the response ends or patience does."""
-    end_s = time.monotonic() + PATIENCE_S
+    buffer = memoryview(b"")
     filled = 0
-    while filled < len(buffer):
+    while offset < end:
+        if filled == len(buffer):
+            # Fresh memory each time: what was in the last one may still be on its way to the daemon.
+            buffer, filled = memoryview(bytearray(min(BUFFER_BYTES, end - offset))), 0
         count = reader.readinto(buffer[filled:])
         if not count:
-            break
-        filled += count
-        if time.monotonic() >= end_s:
-            break
-    return filled
+            return
+        if skip:
+            # Not wanted: the next bytes take its place.
+            unwanted = min(skip, count)
+            skip -= unwanted
+            kept = count - unwanted
+            buffer[filled : filled + kept] = bytes(buffer[filled + unwanted : filled + count])
+            count = kept
+        if count:
+            yield Piece(buffer, filled, filled + count)
+            filled += count
+            offset += count
 
 
 class Ranges:
@@ -110,7 +115,7 @@ class Ranges:
 
     Args:
         at_once: threads, and so connections.
-        range_bytes: of one part; at most one more part than threads is in memory.
+        range_bytes: of one part; at most as many parts as threads are in memory.
     """
 
     def __init__(self, open_at: Open, *, offset: int, size: int, at_once: int, range_bytes: int, note: Note) -> None:
@@ -120,7 +125,7 @@ class Ranges:
             (start, min(start + range_bytes, size)) for start in range(offset, size, range_bytes)
         )
         self._starts = [start for start, _ in self._parts]
-        self._ready: dict[int, list[memoryview] | BaseException] = {}
+        self._ready: dict[int, list[Piece] | BaseException] = {}
         self._changed = threading.Condition()
         self._room = at_once
         self._closed = False
@@ -129,7 +134,7 @@ class Ranges:
             for _ in range(min(at_once, len(self._starts)))
         ]
 
-    def __enter__(self) -> Iterator[memoryview]:
+    def __enter__(self) -> Iterator[Piece]:
         for thread in self._threads:
             thread.start()
         return self._in_order()
@@ -140,7 +145,7 @@ class Ranges:
             self._changed.notify_all()
         # Those that wait for the network end by themselves: nobody takes what they bring.
 
-    def _in_order(self) -> Iterator[memoryview]:
+    def _in_order(self) -> Iterator[Piece]:
         for start in self._starts:
             with self._changed:
                 while start not in self._ready:
@@ -162,7 +167,7 @@ class Ranges:
                     return
                 self._room -= 1
                 start, end = self._parts.popleft()
-            part: list[memoryview] | BaseException
+            part: list[Piece] | BaseException
             try:
                 part = list(in_order(partial(self._within, end), offset=start, size=end, note=self._note))
             except BaseException as error:  # handed to the thread that waits for this part

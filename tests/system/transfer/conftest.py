@@ -74,13 +74,12 @@ def state(pid: int) -> str:
 
 
 @contextlib.contextmanager
-def started() -> Iterator[Rig]:
-    """A daemon and a client of it."""
+def started(config: str = "") -> Iterator[Rig]:
+    """A daemon and a client of it; `config` is more of its configuration."""
     with tempfile.TemporaryDirectory(prefix="transfer-", dir="/dev/shm") as directory:
         points = Failpoints(f"{directory}/points")
-        config = "[supervisor]\nintensity = 100000\n"
         with (
-            Daemon(config=config, environment=points.environment) as daemon,
+            Daemon(config=f"[supervisor]\nintensity = 100000\n{config}", environment=points.environment) as daemon,
             wharfie.connect(str(daemon.address), namespace="ci", timeout_s=60) as client,
         ):
             yield Rig(daemon, points, client, directory)

@@ -1,0 +1,407 @@
+"""Pulls from Debian's registry: what is fetched, what is there afterwards, and what is not after an error."""
+
+from __future__ import annotations
+
+import json
+import random
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import wharfie
+from tests.support import registry as registries
+from tests.support.archives import busybox_tree
+from tests.support.faultyproxy import FaultyProxy, cut_after, damaged, stall_after, without_ranges
+from tests.support.registry import Registry
+from tests.support.remoteimages import Remote, publish, publish_index
+from tests.support.wait import until
+from tests.system.transfer.conftest import Rig, started
+from wharfie.types.registry import Credential
+from wharfie.types.transfer import Progress
+
+SOURCE = "containerd.io/distribution.source."
+NOISE = random.Random(7).randbytes(3_000_000)
+OTHER = "linux/s390x"
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[Registry]:
+    with tempfile.TemporaryDirectory(prefix="registry-", dir="/dev/shm") as directory, Registry(Path(directory)) as it:
+        yield it
+
+
+@pytest.fixture
+def proxy(registry: Registry) -> Iterator[FaultyProxy]:
+    with FaultyProxy(registry.url) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def big(registry: Registry) -> Remote:
+    """A busybox and a layer of noise, 3 MB of it."""
+    return publish(registry, "big", "1", busybox_tree(), {"noise": NOISE, "last": b"the end"})
+
+
+def through(proxy: FaultyProxy, remote: Remote) -> str:
+    """The reference of an image, asked for through a proxy."""
+    return f"{proxy.host}/{remote.ref.partition('/')[2]}"
+
+
+def blobs_asked(proxy: FaultyProxy, remote: Remote) -> list[str]:
+    """The digests of layers that were asked for, each time."""
+    return [
+        seen.path.rpartition("/")[2]
+        for seen in proxy.seen("GET", "/blobs/")
+        for layer in remote.layers
+        if seen.path.endswith(layer.digest)
+    ]
+
+
+class Pulling:
+    """A pull in a thread, which may stand still."""
+
+    def __init__(self, rig: Rig, ref: str) -> None:
+        self.items: list[Progress] = []
+        self.outcome: list[object] = []
+        self.client = wharfie.connect(str(rig.daemon.address), namespace="ci")
+        self._thread = threading.Thread(target=self._run, args=(ref,))
+        self._thread.start()
+
+    def _run(self, ref: str) -> None:
+        try:
+            self.outcome.append(self.client.images.pull(ref, on_progress=self.items.append))
+        except wharfie.WharfieError as error:
+            self.outcome.append(error)
+
+    def reached(self, event: str, *, done: int = 1) -> bool:
+        return any(item.event == event and item.done >= done for item in [*self.items])
+
+    def cancel(self) -> None:
+        """Go away in the middle of it."""
+        self.client.close()
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+    def result(self) -> object:
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+        self.client.close()
+        return self.outcome[0]
+
+
+# -- what is there afterwards ------------------------------------------------------------------------------------------
+
+
+def test_a_pulled_image_runs_and_everything_of_it_is_kept_and_labelled(
+    rig: Rig, registry: Registry, big: Remote
+) -> None:
+    items: list[Progress] = []
+    pulled = rig.client.images.pull(big.ref, on_progress=items.append)
+    assert pulled.image.name == big.ref
+    assert pulled.image.target.digest == big.manifest.digest
+    assert pulled.chain_id in rig.snapshots()
+    assert pulled.fetched_bytes == sum(put.size for put in (big.manifest, big.config, *big.layers))
+    done = rig.client.run(big.ref, ["sh", "-c", "cat last; wc -c < noise"])
+    assert (done.exit_code, done.stdout.split()) == (0, [b"the", b"end3000000"])
+    for put in (big.manifest, big.config, *big.layers):
+        assert rig.client.content.info(put.digest).labels[f"{SOURCE}{registry.host}"] == "big"
+    assert not [lease for lease in rig.client.leases.list() if lease.id.startswith("transfer.pull")]
+    events = {item.event for item in items}
+    assert {"resolving", "resolved", "downloading", "done", "unpacking", "unpacked", "saved"} <= events
+    assert rig.client.gc.run().blobs == 0
+    assert rig.client.run(big.ref, ["true"]).exit_code == 0
+
+
+def test_what_is_there_is_not_fetched_again(rig: Rig, proxy: FaultyProxy, big: Remote) -> None:
+    ref = through(proxy, big)
+    first = rig.client.images.pull(ref)
+    proxy.forget()
+    items: list[Progress] = []
+    second = rig.client.images.pull(ref, on_progress=items.append)
+    assert (second.fetched_bytes, second.chain_id) == (0, first.chain_id)
+    assert proxy.seen("GET") == []
+    assert {item.name for item in items if item.event == "exists"} == {layer.digest for layer in big.layers}
+
+
+def test_a_pull_by_digest_and_under_another_name(rig: Rig, registry: Registry, big: Remote) -> None:
+    by_digest = f"{registry.host}/big@{big.manifest.digest}"
+    assert rig.client.images.pull(by_digest, unpack=False).image.name == by_digest
+    assert rig.client.images.pull(big.ref, name="mine", labels={"a": "b"}, unpack=False).image.labels == {"a": "b"}
+    assert rig.names() == sorted([by_digest, "mine"])
+    assert rig.snapshots() == []
+
+
+@pytest.mark.parametrize("snapshotter", ["overlayfs", "native", "erofs"])
+def test_every_snapshotter_gets_what_is_pulled(rig: Rig, big: Remote, snapshotter: str) -> None:
+    if snapshotter not in rig.snapshotters():
+        pytest.skip(f"{snapshotter} does not work in this kernel")
+    pulled = rig.client.images.pull(big.ref, snapshotter=snapshotter)
+    assert pulled.chain_id in rig.snapshots(snapshotter)
+    assert rig.client.run(big.ref, ["cat", "last"], snapshotter=snapshotter).stdout == b"the end"
+
+
+# -- streaming, interruptions ------------------------------------------------------------------------------------------
+
+
+def test_a_layer_is_unpacked_while_it_arrives_and_committed_only_when_it_is_whole(
+    rig: Rig, proxy: FaultyProxy, big: Remote
+) -> None:
+    proxy.on("GET", big.layers[1].digest, stall_after(2_000_000))
+    pulling = Pulling(rig, through(proxy, big))
+
+    def unpacked_bytes() -> int:
+        return sum(path.stat().st_size for path in (rig.daemon.root / "snapshots/overlayfs").glob("*/fs/noise"))
+
+    until(lambda: unpacked_bytes() > 500_000, deadline_s=30)
+    assert len([name for name in rig.snapshots() if name.startswith("sha256:")]) <= 1
+    assert rig.names() == []
+    pulling.cancel()
+    until(lambda: not [name for name in rig.snapshots() if name.startswith("unpack-")], deadline_s=30)
+
+
+def test_a_pull_that_was_broken_off_goes_on_at_the_next_one(rig: Rig, proxy: FaultyProxy, big: Remote) -> None:
+    noise = big.layers[1]
+    proxy.on("GET", noise.digest, stall_after(2_000_000))
+    pulling = Pulling(rig, through(proxy, big))
+    until(lambda: pulling.reached("downloading", done=1_500_000), deadline_s=30)
+    pulling.cancel()
+    until(lambda: not rig.jobs(), deadline_s=30)
+    (left,) = [status for status in rig.client.content.statuses() if noise.digest in status.ref]
+    assert left.offset >= 1_500_000
+    proxy.forget()
+    pulled = rig.client.images.pull(through(proxy, big))
+    (seen,) = proxy.seen("GET", noise.digest)
+    assert seen.headers["range"].startswith(f"bytes={left.offset}-")
+    assert blobs_asked(proxy, big) == [noise.digest], "the other layer was complete"
+    assert rig.client.run(pulled.image.name, ["cat", "last"]).stdout == b"the end"
+
+
+def test_a_connection_that_breaks_is_gone_on_with(rig: Rig, proxy: FaultyProxy, big: Remote) -> None:
+    for count in (700_000, 10, 900_000):
+        proxy.on("GET", big.layers[1].digest, cut_after(count))
+    pulled = rig.client.images.pull(through(proxy, big))
+    assert len(proxy.seen("GET", big.layers[1].digest)) == 4
+    assert rig.client.run(pulled.image.name, ["sh", "-c", "wc -c < noise"]).stdout.split()[0] == b"3000000"
+
+
+def test_large_blobs_are_fetched_in_parts_at_the_same_time(registry: Registry, proxy: FaultyProxy, big: Remote) -> None:
+    config = "[transfer]\nranges = 3\nrange_bytes = 262144\n"
+    with started(config) as rig:
+        pulled = rig.client.images.pull(through(proxy, big))
+        ranges = [seen.headers["range"] for seen in proxy.seen("GET", big.layers[1].digest)]
+        assert len(ranges) == -(-big.layers[1].size // 262144)
+        assert "bytes=262144-524287" in ranges
+        assert rig.client.run(pulled.image.name, ["cat", "last"]).stdout == b"the end"
+        rig.clear()
+        proxy.on("GET", "/blobs/", without_ranges, times=100)
+        pulled = rig.client.images.pull(through(proxy, big))
+        assert rig.client.run(pulled.image.name, ["cat", "last"]).stdout == b"the end"
+        rig.clear()
+
+
+# -- bytes that are wrong ----------------------------------------------------------------------------------------------
+
+
+def test_wrong_bytes_are_refused_and_nothing_of_them_stays(rig: Rig, proxy: FaultyProxy, big: Remote) -> None:
+    proxy.on("GET", big.layers[1].digest, damaged, times=10)
+    with pytest.raises(wharfie.DataLoss, match=big.layers[1].digest):
+        rig.client.images.pull(through(proxy, big))
+    assert rig.names() == []
+    assert rig.client.content.statuses() == []
+    assert big.layers[1].digest not in {blob.digest for blob in rig.client.content.list()}
+    until(lambda: not [name for name in rig.snapshots() if name.startswith("unpack-")], deadline_s=30)
+    assert len([name for name in rig.snapshots() if name.startswith("sha256:")]) <= 1
+
+
+def test_wrong_bytes_are_fetched_once_more_and_unpacked_anew(rig: Rig, proxy: FaultyProxy, big: Remote) -> None:
+    proxy.on("GET", big.layers[1].digest, damaged)
+    pulled = rig.client.images.pull(through(proxy, big))
+    assert len(proxy.seen("GET", big.layers[1].digest)) == 2
+    assert rig.client.run(pulled.image.name, ["cat", "last"]).stdout == b"the end"
+
+
+def test_a_layer_with_another_diff_id_fails_the_pull(rig: Rig, registry: Registry) -> None:
+    wrong = [f"sha256:{'0' * 64}"]
+    remote = publish(registry, "wrong", "1", {"file": NOISE[:400_000]}, diff_ids=wrong)
+    with pytest.raises(wharfie.FailedPrecondition, match="diff id"):
+        rig.client.images.pull(remote.ref)
+    assert rig.names() == []
+    until(lambda: rig.snapshots() == [], deadline_s=30)
+
+
+# -- several at once ---------------------------------------------------------------------------------------------------
+
+
+def test_pulls_at_the_same_time_fetch_and_unpack_a_layer_once(rig: Rig, proxy: FaultyProxy, big: Remote) -> None:
+    proxy.on("GET", big.layers[1].digest, stall_after(1_500_000))
+    stalled = Pulling(rig, through(proxy, big))
+    until(lambda: stalled.reached("downloading", done=1_000_000), deadline_s=30)
+    others = [Pulling(rig, through(proxy, big)) for _ in range(2)]
+    for other in others:
+        until(lambda other=other: other.reached("waiting", done=0), deadline_s=30)  # type: ignore[misc]
+    assert blobs_asked(proxy, big).count(big.layers[1].digest) == 1
+    # The one that fetches goes away; another one goes on.
+    stalled.cancel()
+    chains = set()
+    for other in others:
+        result = other.result()
+        assert isinstance(result, wharfie.types.pull.Pulled), result
+        chains.add(result.chain_id)
+    assert len(chains) == 1
+    asked = blobs_asked(proxy, big)
+    assert asked.count(big.layers[0].digest) == 1
+    assert asked.count(big.layers[1].digest) == 2, "once by the first, and the rest by the second"
+    resumed = proxy.seen("GET", big.layers[1].digest)[1]
+    assert int(resumed.headers["range"].removeprefix("bytes=").partition("-")[0]) >= 1_000_000
+
+
+# -- what is chosen ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def several(registry: Registry) -> list[Remote]:
+    """`several:1` is an index of: another platform, an index with ours in it, an attestation."""
+    other = publish(registry, "several", "other", {"file": b"of another"}, platform=OTHER)
+    ours = publish(registry, "several", "ours")
+    said = publish(registry, "several", "said", {"sbom": b"{}"}, platform="unknown/unknown")
+    inner = publish_index(registry, "several", "inner", [ours.entry()])
+    nested = {"mediaType": "application/vnd.oci.image.index.v1+json", **inner._asdict()}
+    publish_index(registry, "several", "1", [other.entry(), nested, said.entry()])
+    return [other, ours, said]
+
+
+def here(rig: Rig) -> set[str]:
+    return {blob.digest for blob in rig.client.content.list()}
+
+
+def test_only_the_wanted_platform_is_fetched_from_indexes_within_indexes(
+    rig: Rig, registry: Registry, several: list[Remote]
+) -> None:
+    other, ours, said = several
+    pulled = rig.client.images.pull(f"{registry.host}/several:1")
+    assert ours.manifest.digest in here(rig)
+    assert not here(rig) & {remote.manifest.digest for remote in (other, said)}
+    assert rig.client.run(pulled.image.name, ["true"]).exit_code == 0
+    rig.client.gc.run()
+    assert ours.layers[0].digest in here(rig)
+
+
+def test_another_platform_by_name_and_one_that_there_is_not(
+    rig: Rig, registry: Registry, several: list[Remote]
+) -> None:
+    rig.client.images.pull(f"{registry.host}/several:1", platform=OTHER)
+    assert several[0].manifest.digest in here(rig)
+    assert several[1].manifest.digest not in here(rig)
+    with pytest.raises(wharfie.NotFound, match=f"there are: {OTHER}"):
+        rig.client.images.pull(f"{registry.host}/several:1", platform="windows/amd64")
+    with pytest.raises(wharfie.NotFound, match=f"is for platform '{OTHER}'"):
+        rig.client.images.pull(several[0].ref)
+
+
+def test_all_platforms_come_with_attestations_and_only_one_is_unpacked(
+    rig: Rig, registry: Registry, several: list[Remote]
+) -> None:
+    pulled = rig.client.images.pull(f"{registry.host}/several:1", all_platforms=True)
+    for remote in several:
+        assert {remote.manifest.digest, remote.config.digest, remote.layers[0].digest} <= here(rig)
+    assert [name for name in rig.snapshots() if name.startswith("sha256:")] == [pulled.chain_id]
+    assert rig.client.gc.run().blobs == 0
+
+
+def test_an_artifact_is_stored_and_not_unpacked(rig: Rig, registry: Registry) -> None:
+    layer = registry.put_blob("artifact", b"of any kind")
+    empty = registry.put_blob("artifact", b"{}")
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": registries.MANIFEST,
+        "artifactType": "application/vnd.example",
+        "config": {"mediaType": "application/vnd.oci.empty.v1+json", **empty._asdict()},
+        "layers": [{"mediaType": "application/octet-stream", **layer._asdict()}],
+    }
+    put = registry.put_manifest("artifact", "1", json.dumps(manifest).encode())
+    pulled = rig.client.images.pull(f"{registry.host}/artifact:1")
+    assert (pulled.chain_id, pulled.image.target.digest) == ("", put.digest)
+    assert rig.client.content.read(layer.digest) == b"of any kind"
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body", "error"),
+    [
+        (
+            "application/vnd.docker.distribution.manifest.v1+prettyjws",
+            b'{"schemaVersion":1,"name":"old","fsLayers":[]}',
+            "schema 1",
+        ),
+        (
+            registries.MANIFEST,
+            json.dumps(
+                {
+                    "schemaVersion": 2,
+                    "config": {"mediaType": "a/b", "digest": f"sha256:{'0' * 64}", "size": 1},
+                    "layers": [],
+                    "manifests": [],
+                }
+            ).encode(),
+            "ambiguous",
+        ),
+        (registries.MANIFEST, b"{" + b" " * (4 << 20) + b"}", "4194304|4 MiB"),
+        (registries.MANIFEST, b"not json", "malformed"),
+    ],
+    ids=["schema-1", "ambiguous", "too-large", "malformed"],
+)
+def test_what_is_no_manifest_of_today_is_refused(
+    rig: Rig, proxy: FaultyProxy, media_type: str, body: bytes, error: str
+) -> None:
+    def say(exchange: object, _proxy: FaultyProxy) -> None:
+        exchange.answer(200, body, {"Content-Type": media_type})  # type: ignore[attr-defined]
+
+    for method in ("HEAD", "GET"):
+        proxy.on(method, "/manifests/", say, times=10)
+    with pytest.raises((wharfie.InvalidArgument, wharfie.FailedPrecondition), match=error):
+        rig.client.images.pull(f"{proxy.host}/odd:1")
+    assert rig.names() == []
+    assert here(rig) == set()
+
+
+# -- who asks ----------------------------------------------------------------------------------------------------------
+
+
+def test_credentials_reach_the_registry_and_nothing_that_is_written_down(tmp_path: Path, big: Remote) -> None:
+    secret = registries.PASSWORD
+    with tempfile.TemporaryDirectory(prefix="registry-", dir="/dev/shm") as directory:
+        open_one = Registry(Path(directory))
+        with open_one:
+            remote = publish(open_one, "private", "1")
+        with Registry(Path(directory), basic=True) as private, started('[log]\nlevel = "debug"\n') as rig:
+            ref = f"{private.host}/private:1"
+            with pytest.raises(wharfie.PermissionDenied):
+                rig.client.images.pull(ref)
+            wrong = Credential(username="wharfie", password="not the pass phrase")
+            with pytest.raises(wharfie.PermissionDenied):
+                rig.client.images.pull(ref, credentials={private.host: wrong})
+            right = Credential(username=registries.USER, password=secret)
+            pulled = rig.client.images.pull(ref, credentials={private.host: right})
+            assert pulled.image.target.digest == remote.manifest.digest
+            rig.client.supervisor.dump()
+            for path in [rig.daemon.log_path, *rig.daemon.root.rglob("*"), *rig.daemon.state.rglob("*")]:
+                if path.is_file():
+                    data = path.read_bytes()
+                    assert secret.encode() not in data, path
+                    assert b"not the pass phrase" not in data, path
+            rig.clear()
+
+
+def test_a_registry_that_is_not_there_is_an_error_soon(rig: Rig) -> None:
+    with pytest.raises(wharfie.Unavailable) as caught:
+        rig.client.images.pull("127.0.0.1:1/none:1", attempts=1)
+    assert not caught.value.retryable
+    with pytest.raises(wharfie.InvalidArgument):
+        rig.client.images.pull("localhost/UPPER")
+
+
+def test_an_image_that_the_registry_does_not_have(rig: Rig, registry: Registry) -> None:
+    with pytest.raises(wharfie.NotFound):
+        rig.client.images.pull(f"{registry.host}/nothing:1")
