@@ -72,6 +72,7 @@ def change_everything(root: str) -> None:
             "app/" + "n" * 200: b"long",
             "app/" + "/".join(["deep" * 20] * 4): b"deep",
             "app/ü": b"umlaut",
+            "app/\udcff\udc80": b"no text",
         },
         time_ns=1_700_000_000_000_000_000,
     )
