@@ -27,6 +27,7 @@ BUILTIN = (
     _plugin(CONTENT, "content", "content", METADATA),
     _plugin(SNAPSHOTTER, "overlayfs", "snapshot", METADATA),
     _plugin(SNAPSHOTTER, "native", "snapshot", METADATA),
+    _plugin(SNAPSHOTTER, "btrfs", "snapshot", METADATA),
     _plugin(SNAPSHOTTER, "erofs", "snapshot", METADATA),
     _plugin(RUNTIME, "task", "runtime", METADATA, EVENT, SNAPSHOTTER),
     _plugin(DIFFER, "walking", "transfer", CONTENT),

@@ -33,10 +33,12 @@ class Directories:
 
     Args:
         root: absolute path, one per snapshotter.
+        delete: frees the space of a directory with all in it. Idempotent.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, *, delete: Callable[[str], None] = remove_tree) -> None:
         self.root = root
+        self._delete = delete
         self._serial = itertools.count()
         os.makedirs(root, mode=0o700, exist_ok=True)
         for name in os.listdir(root):
@@ -66,11 +68,11 @@ class Directories:
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
-                remove_tree(building)
+                self._delete(building)
         except BaseException:
             # At once, since the disk may be full of it; what cannot be deleted is for the sweep.
             try:
-                remove_tree(building)
+                self._delete(building)
             except OSError:
                 self._put_away(name)
             raise
@@ -97,7 +99,7 @@ class Directories:
         for name in os.listdir(self.root):
             if name.startswith(_REMOVED):
                 try:
-                    remove_tree(f"{self.root}/{name}")
+                    self._delete(f"{self.root}/{name}")
                 except OSError as error:
                     log.warning(
                         "removed snapshot directory '%s/%s' cannot be deleted: %s; is something mounted in it?",

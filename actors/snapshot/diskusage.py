@@ -12,16 +12,32 @@ _BLOCK_BYTES = 512
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def measure(path: str) -> Usage:
+def measure(path: str, *, below: str = "") -> Usage:
     """Allocated bytes and inodes at and below a directory, the directory included.
 
     An inode with several links counts once. Files that vanish meanwhile are not counted: an active snapshot may be
     written to while it is measured.
+
+    Args:
+        path: the directory.
+        below: what it was a snapshot of, if the file system gives a snapshot's files their numbers and times: what
+            still has both there is not counted.
     """
+    if below:
+        lower = os.open(below, _OPEN)
+        try:
+            return _measure(path, lower)
+        finally:
+            os.close(lower)
+    return _measure(path, None)
+
+
+def _measure(path: str, lower: int | None) -> Usage:
     root = os.open(path, _OPEN)
     try:
-        blocks = os.fstat(root).st_blocks
-        inodes = 1
+        inodes = blocks = 0
+        if not _is_same(os.fstat(root), ".", lower):
+            inodes, blocks = 1, os.fstat(root).st_blocks
         linked: set[tuple[int, int]] = set()
         # Paths relative to the root: an image may use all the length that a path may have.
         pending = ["."]
@@ -45,6 +61,8 @@ def measure(path: str) -> Usage:
                             if inode in linked:
                                 continue
                             linked.add(inode)
+                        if lower is not None and _is_same(status, f"{directory}/{entry.name}", lower):
+                            continue
                         inodes += 1
                         blocks += status.st_blocks
             finally:
@@ -52,3 +70,14 @@ def measure(path: str) -> Usage:
     finally:
         os.close(root)
     return Usage(size=blocks * _BLOCK_BYTES, inodes=inodes)
+
+
+def _is_same(status: os.stat_result, path: str, lower: int | None) -> bool:
+    """Whether a file is as it was in what lies below."""
+    if lower is None:
+        return False
+    try:
+        other = os.stat(path, dir_fd=lower, follow_symlinks=False)
+    except OSError:
+        return False
+    return (status.st_ino, status.st_ctime_ns) == (other.st_ino, other.st_ctime_ns)

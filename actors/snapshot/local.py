@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from actors.snapshot.backend import Backend
 from actors.snapshot.directories import Directories
 from actors.snapshot.diskusage import measure
+from actors.snapshot.removal import remove_tree
 from linux.files import syncfs
 from wharfie.errors import DataLoss
 from wharfie.types.base import Mount
@@ -24,7 +25,7 @@ class LocalBackend(Backend):
     """
 
     def __init__(self, root: str, *, flush: bool = True) -> None:
-        self.directories = Directories(root)
+        self.directories = Directories(root, delete=self.delete)
         self._flush = flush
 
     def files(self, number: int) -> str:
@@ -34,6 +35,10 @@ class LocalBackend(Backend):
     def layer(self, number: int) -> str:
         """Where the files of a committed snapshot are seen by those above it."""
         return self.files(number)
+
+    def delete(self, path: str) -> None:
+        """Free the space of a directory of `directories`. Idempotent."""
+        remove_tree(path)
 
     def prepare(self, number: int, parents: Sequence[int], kind: Kind) -> None:
         """See `Backend.prepare`."""
@@ -57,7 +62,7 @@ class LocalBackend(Backend):
                 syncfs(fd)
             finally:
                 os.close(fd)
-        return measure(files)
+        return self.usage(number)
 
     def usage(self, number: int) -> Usage:
         """See `Backend.usage`."""

@@ -58,6 +58,12 @@ def inits(settings: Settings, paths: Paths) -> dict[str, Init]:
         root = context.exports["root"] = paths.snapshotter("native")
         return Native(root, flush=flush)
 
+    def btrfs(context: InitContext) -> Backend:
+        from actors.snapshot.btrfs import Btrfs
+
+        root = context.exports["root"] = paths.snapshotter("btrfs")
+        return Btrfs(root, flush=flush)
+
     def erofs(context: InitContext) -> Backend:
         from actors.snapshot.erofs.backend import Erofs
 
@@ -68,6 +74,7 @@ def inits(settings: Settings, paths: Paths) -> dict[str, Init]:
     return {
         f"{SNAPSHOTTER}.overlayfs": overlayfs,
         f"{SNAPSHOTTER}.native": native,
+        f"{SNAPSHOTTER}.btrfs": btrfs,
         f"{SNAPSHOTTER}.erofs": erofs,
     }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 
 from linux.openat2 import RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, openat2
 
@@ -16,10 +17,14 @@ _DEEP = 64
 """Levels that are descended into; what lies deeper is first moved up to the root of the tree."""
 
 
-def remove_tree(path: str) -> None:
+def remove_tree(path: str, *, entering: Callable[[int], None] | None = None) -> None:
     """Delete a directory and all below it. Idempotent: what is gone already is no error.
 
     Never crosses a mount point and never follows a symbolic link. Deletes all that it can before it raises.
+
+    Args:
+        path: the directory.
+        entering: called with each directory, open, before what is in it is deleted.
 
     Raises:
         OSError: the first thing that could not be deleted; EXDEV names a directory on which something is mounted.
@@ -28,7 +33,7 @@ def remove_tree(path: str) -> None:
         top = os.open(path, _OPEN)
     except FileNotFoundError:
         return
-    removal = _Removal(top)
+    removal = _Removal(top, entering)
     try:
         while removal.pass_over(top, path, depth=0):
             pass
@@ -42,14 +47,17 @@ def remove_tree(path: str) -> None:
 class _Removal:
     """One walk: the top directory, where deep directories are moved to, and the first error."""
 
-    def __init__(self, top: int) -> None:
+    def __init__(self, top: int, entering: Callable[[int], None] | None) -> None:
         self._top = top
+        self._entering = entering
         self._moved = 0
         self.error: OSError | None = None
 
     def pass_over(self, fd: int, path: str, *, depth: int) -> bool:
         """Delete what lies in a directory; true when directories were moved up and another pass is needed."""
         again = False
+        if self._entering is not None:
+            self._entering(fd)
         with os.scandir(fd) as entries:
             names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
         for name, is_directory in names:

@@ -1,4 +1,4 @@
-"""The snapshotter's cases over overlayfs, native and erofs, with real mounts on tmpfs."""
+"""The snapshotter's cases over overlayfs, native, btrfs and erofs, with real mounts on tmpfs and on a loop device."""
 
 from __future__ import annotations
 
@@ -36,6 +36,11 @@ def test_overlayfs(case: Case, connect: Callable[[], Client], place: str) -> Non
 @pytest.mark.parametrize("case", SUITE, ids=name_of)
 def test_native(case: Case, connect: Callable[[], Client], place: str) -> None:
     case(Snapshotter(connect(), "native", place))
+
+
+@pytest.mark.parametrize("case", SUITE, ids=name_of)
+def test_btrfs(case: Case, connect: Callable[[], Client], place: str) -> None:
+    case(Snapshotter(connect(), "btrfs", place))
 
 
 @pytest.mark.parametrize("case", [*SUITE, *snapshot_files.REBASING], ids=name_of)

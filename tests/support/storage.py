@@ -27,6 +27,7 @@ from actors.worker import Worker
 from config.paths import Paths
 from config.settings import Settings
 from linux import mount, procfs
+from tests.support import loopfs
 from tests.support.failpoints import Failpoints
 from tests.support.wait import until
 
@@ -121,18 +122,24 @@ class Storage:
 
 
 @contextlib.contextmanager
-def storage(overrides: dict[str, Any] | None = None, *, root_size_bytes: int = 0) -> Iterator[Storage]:
+def storage(
+    overrides: dict[str, Any] | None = None, *, root_size_bytes: int = 0, btrfs: bool = False
+) -> Iterator[Storage]:
     """A running daemon on tmpfs; everything of it goes at the end, and nothing may be left mounted in it.
 
     Args:
         overrides: settings by key.
         root_size_bytes: give its root a tmpfs of its own, of this size.
+        btrfs: give the snapshotter of this name a file system that it can use.
     """
     directory = tempfile.mkdtemp(prefix="ws-", dir="/dev/shm")
     root = f"{directory}/root"
     if root_size_bytes:
         os.mkdir(root)
         mount.mount_one("tmpfs", root, fstype="tmpfs", options=[f"size={root_size_bytes}"])
+    more = contextlib.ExitStack()
+    if btrfs:
+        more.enter_context(loopfs.loop_filesystem("btrfs", f"{root}/snapshots/btrfs"))
     running = Storage(directory, overrides)
     try:
         with running.connect():
@@ -142,6 +149,7 @@ def storage(overrides: dict[str, Any] | None = None, *, root_size_bytes: int = 0
         try:
             running.close()
         finally:
+            more.close()
             if root_size_bytes:
                 mount.umount(root)
             left = mount.unmount_beneath(directory, flags=mount.MNT_DETACH)

@@ -72,4 +72,9 @@ def test_our_own_are_well_formed_and_run_in_workers_that_there_are() -> None:
         assert registration.worker in methods.WORKERS
         assert set(registration.requires) <= types
     assert {registration.worker for registration in registry} == set(methods.WORKERS)
-    assert [found.id for found in registry.of_type("snapshotter.v1")] == ["overlayfs", "native"]
+    assert [found.id for found in registry.of_type("snapshotter.v1")] == [
+        "overlayfs",
+        "native",
+        "btrfs",
+        "erofs",
+    ]
