@@ -227,6 +227,18 @@ def test_a_commit_of_a_commit_has_three_layers(rig: Rig, container: wharfie.Cont
     assert (done.exit_code, done.stdout) == (1, b"2\n")
 
 
+def test_what_a_commit_makes_is_held_by_the_callers_lease(rig: Rig, container: wharfie.Container) -> None:
+    client = rig.client
+    client.leases.create("mine")
+    done = client.with_lease("mine").images.commit(container.id, "mine:1")
+    held = {resource.id for resource in client.leases.resources("mine")}
+    assert {done.layer.digest, done.image.target.digest, client.images.manifest("mine:1").config.digest} <= held
+    assert leases(rig) == ["mine"]
+    with pytest.raises(wharfie.NotFound, match="nobodys"):
+        client.with_lease("nobodys").images.commit(container.id, "mine:1")
+    client.leases.delete("mine")
+
+
 def test_a_container_that_was_made_without_an_image_becomes_one(rig: Rig, container: wharfie.Container) -> None:
     client = rig.client
     client.snapshots.prepare("bare")
