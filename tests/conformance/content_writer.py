@@ -120,6 +120,15 @@ def bytes_that_cannot_be_lent_are_sent(client: Client) -> None:
     assert client.content.read(digest) == data
 
 
+def small_pieces_do_not_take_one_anothers_place(client: Client) -> None:
+    data, digest = blob(12 * MIB)
+    step = 300_000
+    with client.content.writer("ref") as writer:
+        for at in range(0, len(data), step):
+            writer.write(data[at : at + step])
+        assert writer.commit(expected=digest).size == len(data)
+
+
 def a_ref_that_a_writer_holds_is_unavailable(client: Client) -> None:
     data, digest = blob(2 * MIB)
     content = client.content
@@ -231,6 +240,7 @@ WRITING = (
     a_writer_truncates,
     a_writer_that_cannot_write_says_so_and_the_ingest_stays,
     bytes_that_cannot_be_lent_are_sent,
+    small_pieces_do_not_take_one_anothers_place,
     a_ref_that_a_writer_holds_is_unavailable,
     an_upload_goes_on_where_it_was,
     an_upload_without_a_digest_begins_anew,

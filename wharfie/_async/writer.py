@@ -78,7 +78,8 @@ class Writer:
             await self._send(piece)
             self.offset += len(piece)
             self._on_way_bytes += len(piece)
-            while self._on_way_bytes >= WINDOW_BYTES:
+            # Not more pieces than there is room to lend, however small they are.
+            while self._on_way_bytes >= WINDOW_BYTES or len(self._sent) >= _PIECES:
                 await self._confirm()
 
     async def truncate(self) -> None:

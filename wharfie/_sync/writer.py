@@ -79,7 +79,8 @@ class Writer:
             self._send(piece)
             self.offset += len(piece)
             self._on_way_bytes += len(piece)
-            while self._on_way_bytes >= WINDOW_BYTES:
+            # Not more pieces than there is room to lend, however small they are.
+            while self._on_way_bytes >= WINDOW_BYTES or len(self._sent) >= _PIECES:
                 self._confirm()
 
     def truncate(self) -> None:

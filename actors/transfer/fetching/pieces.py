@@ -15,9 +15,11 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import NamedTuple, Protocol
 
+from wharfie._sync.writer import CHUNK_BYTES
 from wharfie.errors import DataLoss, FailedPrecondition, WharfieError
 
-BUFFER_BYTES = 1024 * 1024
+BUFFER_BYTES = CHUNK_BYTES
+"""As much as one write takes."""
 
 IDLE_TRIES = 4
 """How often a connection is made that brings nothing, before the blob is given up."""
