@@ -20,6 +20,8 @@ from cli.imageprune import prune
 from cli.labels import label_mask, parse_labels
 from cli.load import load
 from cli.output import plain, print_json, print_lines, print_table, short_id
+from cli.pull import pull
+from cli.push import push
 from cli.resolve import with_image
 from cli.settings import Settings, pass_settings
 from cli.size import spoken
@@ -236,6 +238,8 @@ for _verb in (
     history,
     check,
     usage,
+    pull,
+    push,
     load,
     export,
     convert,

@@ -12,12 +12,7 @@ from cli.settings import Settings, pass_settings
 from cli.size import spoken
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-
-    from wharfie.types.images import Image
-
-PINNED = ("io.cri-containerd.pinned", "pinned")
-"""Label, and its value, of an image that is kept."""
+    from collections.abc import Sequence
 
 
 @command(
@@ -38,33 +33,12 @@ def prune(settings: Settings, /, filters: Sequence[str], *, everything: bool, dr
     Without --all those whose name has no tag, as NAME@DIGEST. One with the label io.cri-containerd.pinned=pinned is
     kept.
     """
-    from wharfie import errors
-
     client = settings.client()
-    used = {found.record.image for found in client.containers.list(without_spec=True)}
-    names = prunable(client.images.list(filters), used=used, everything=everything)
-    removed = []
-    for name in names if not dry else ():
-        try:
-            client.images.delete(name)
-        except errors.NotFound:
-            continue
-        removed.append(name)
+    names = client.images.prune(filters, everything=everything, dry=dry)
     done = None if dry else client.gc.run(timeout_s=settings.wait_s)
     if settings.json:
-        print_json({"images": names if dry else removed, "collected": plain(done)})
+        print_json({"images": names, "collected": plain(done)})
         return
-    print_lines(names if dry else removed)
+    print_lines(names)
     if done is not None:
-        click.echo(f"{len(removed)} images removed, {spoken(done.bytes)} freed")
-
-
-def prunable(images: Iterable[Image], *, used: Collection[str], everything: bool) -> list[str]:
-    """The names of those that may go. Pure."""
-    return [
-        image.name
-        for image in images
-        if image.name not in used
-        and image.labels.get(PINNED[0]) != PINNED[1]
-        and (everything or ":" not in image.name.partition("@")[0].rpartition("/")[2])
-    ]
+        click.echo(f"{len(names)} images removed, {spoken(done.bytes)} freed")

@@ -155,7 +155,13 @@ def _made(
     from cli.pull import fetch
 
     try:
-        pulled = fetch(settings, image, snapshotter=values["snapshotter"], attempts=0 if missing is None else 1)
+        pulled = fetch(
+            settings,
+            image,
+            snapshotter=values["snapshotter"],
+            platform=values["platform"],
+            attempts=0 if missing is None else 1,
+        )
     except (errors.NotFound, errors.InvalidArgument, errors.Unavailable, errors.PermissionDenied) as error:
         if missing is None:
             raise

@@ -6,16 +6,20 @@ Made of three parts: the names are here, questions in `imagefacts.py`, archives 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import builtins
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from wharfie import errors
 from wharfie._sync.base import UNSET, decoded
 from wharfie._sync.imagearchives import ImageArchives
 from wharfie._sync.imagefacts import ImageFacts
 from wharfie._sync.imageregistries import ImageRegistries
+from wharfie.types import containers, transfer
 from wharfie.types import images as t
-from wharfie.types import transfer
 from wharfie.types.base import Descriptor
+
+PINNED = ("io.cri-containerd.pinned", "pinned")
+"""Label, and its value, of an image that pruning keeps."""
 
 
 class Images(ImageFacts, ImageArchives, ImageRegistries):
@@ -52,6 +56,38 @@ class Images(ImageFacts, ImageArchives, ImageRegistries):
     def delete(self, name: str, *, sync: bool = False, timeout_s: float | None = UNSET) -> None:
         """Delete a name; the content goes when nothing needs it any more, with `sync` before this returns."""
         self._caller.tell("images.delete", t.Delete(name=name, sync=sync), timeout_s=timeout_s)
+
+    def prune(
+        self,
+        filters: Sequence[str] = (),
+        *,
+        everything: bool = False,
+        dry: bool = False,
+        timeout_s: float | None = UNSET,
+    ) -> builtins.list[str]:
+        """Delete the names of images that no container uses; `client.gc.run` collects what only they needed.
+
+        Args:
+            filters: only these images.
+            everything: not only those whose name has no tag.
+            dry: only tell.
+            timeout_s: of each call.
+
+        Returns: the names.
+        """
+        records = self._caller.call(
+            "containers.list", containers.List(without_spec=True), containers.Listing, timeout_s=timeout_s
+        )
+        used = {record.image for record in records.containers}
+        removed = []
+        for name in prunable(self.list(filters, timeout_s=timeout_s), used=used, everything=everything):
+            if not dry:
+                try:
+                    self.delete(name, timeout_s=timeout_s)
+                except errors.NotFound:
+                    continue
+            removed.append(name)
+        return removed
 
     def unpack(self, name: str, *, snapshotter: str = "", platform: str = "", timeout_s: float | None = None) -> str:
         """Make an image's layers ready to run; returns the snapshot to prepare containers on. A no-op when done."""
@@ -111,3 +147,14 @@ class Images(ImageFacts, ImageArchives, ImageRegistries):
             if on_progress is not None:
                 on_progress(progress)
         return decoded(result[0], transfer.Committed, "transfer.commit")
+
+
+def prunable(images: Iterable[t.Image], *, used: Collection[str], everything: bool) -> builtins.list[str]:
+    """The names of those that may go: not used, not pinned, without a tag or `everything`. Pure."""
+    return [
+        image.name
+        for image in images
+        if image.name not in used
+        and image.labels.get(PINNED[0]) != PINNED[1]
+        and (everything or ":" not in image.name.partition("@")[0].rpartition("/")[2])
+    ]

@@ -8,9 +8,9 @@ import pytest
 
 from cli.dockercompat import inspected
 from cli.imagefacts import checked_fields, shortened
-from cli.imageprune import prunable
 from cli.template import filled
 from wharfie._sync.imagefacts import Checked
+from wharfie._sync.images import prunable
 from wharfie.oci.descriptor import Descriptor as OciDescriptor
 from wharfie.oci.variants import Variant
 from wharfie.types.base import Descriptor
