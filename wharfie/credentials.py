@@ -121,7 +121,7 @@ def read(path: str) -> CredentialFile:
     if not isinstance(document, dict):
         raise _bad(path, "is no JSON object")
     auths, helpers, helper = (document.get(key) for key in ("auths", "credHelpers", "credsStore"))
-    if not isinstance(auths or {}, dict) or not isinstance(helpers or {}, dict) or not isinstance(helper or "", str):
+    if not all(isinstance(table, dict | None) for table in (auths, helpers)) or not isinstance(helper, str | None):
         raise _bad(path, "has 'auths' or 'credHelpers' that is no object, or a 'credsStore' that is no string")
     return CredentialFile(path=path, auths=auths or {}, helper=helper or "", helpers=helpers or {}, document=document)
 

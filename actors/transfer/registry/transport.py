@@ -91,6 +91,9 @@ class Transport:
 
     def _made(self, tls: Tls | None, proxy: str) -> urllib3.PoolManager:
         context = ssl_context(tls) if tls is not None else None
+        if tls is not None and tls.skip_verify:
+            # Whoever wrote it into a file knows.
+            urllib3.disable_warnings(exceptions.InsecureRequestWarning)
         size = self._policy.max_connections
         if not proxy:
             return urllib3.PoolManager(maxsize=size, blocksize=_BLOCK_BYTES, ssl_context=context)
@@ -136,7 +139,11 @@ def broken(error: Exception, url: str) -> errors.WharfieError:
     if isinstance(cause, ssl.SSLError):
         details["reason"] = "registry_tls"
         return errors.FailedPrecondition(f"{where}: {_tls_words(cause)}", details=details)
-    if isinstance(error, (exceptions.TimeoutError, TimeoutError)):
+    if isinstance(error, exceptions.NameResolutionError):
+        text = f"{where} has no address: its name was not found; check the reference and the name servers"
+        return errors.Unavailable(text, details=details, retryable=True)
+    refused = isinstance(error, exceptions.NewConnectionError)
+    if isinstance(error, (exceptions.TimeoutError, TimeoutError)) and not refused:
         doing = "connect to" if isinstance(error, exceptions.ConnectTimeoutError) else "hear from"
         text = f"could not {doing} {where} in time; check the network, or raise the timeouts of [registry]"
         return errors.Unavailable(text, details={**details, "reason": "registry_timeout"}, retryable=True)
@@ -145,9 +152,6 @@ def broken(error: Exception, url: str) -> errors.WharfieError:
         return errors.Unavailable(text, details={**details, "reason": "registry_proxy"}, retryable=True)
     if isinstance(error, exceptions.LocationParseError):
         return errors.InvalidArgument(f"URL '{shown_url(url)}' is malformed", details=details)
-    if isinstance(error, exceptions.NameResolutionError):
-        text = f"{where} has no address: its name was not found; check the reference and the name servers"
-        return errors.Unavailable(text, details=details, retryable=True)
     return errors.Unavailable(
         f"{where} cannot be reached or broke off: {_words(cause)}", details=details, retryable=True
     )
