@@ -19,6 +19,9 @@ from wharfie.oci.image_config import MAX_CONFIG_BYTES, decode_image_config
 from wharfie.oci.manifest import MAX_DOCUMENT_BYTES, Index, Manifest, decode_document
 from wharfie.oci.variants import ATTESTED
 
+MAX_MANIFESTS = 2000
+"""What an image may have of manifests and indexes, those that several of its indexes list counted each time."""
+
 _UNKNOWN_GRADE = 1000
 """How a manifest fits of which nobody says what it is for: worse than any that fits, better than none."""
 
@@ -90,15 +93,17 @@ class Chooser:
     Raises, from `tree`:
         NotFound: no manifest for a platform; a blob that is wanted is missing, `details["digest"]` names it.
         FailedPrecondition: a blob has another size than its descriptor says.
-        InvalidArgument: a document is malformed, or indexes are nested too deeply.
+        InvalidArgument: a document is malformed, or indexes are nested too deeply or list too much.
     """
 
     source: Source
     choice: Choice
     _sizes: dict[str, int | None] = field(default_factory=dict)
+    _seen: int = 0
 
     async def tree(self, target: Descriptor, *, name: str) -> Node:
         """The tree of an image, `name` being what errors call it."""
+        self._seen = 0
         node = await self._node(target, name=name, wanted=self.choice.wanted, depth=0, is_required=True)
         assert node is not None, "what is required is there, or an error was raised"
         wanted = self.choice.wanted
@@ -135,6 +140,9 @@ class Chooser:
     async def _children(
         self, index: Index, *, name: str, wanted: Sequence[Platform], depth: int, is_required: bool
     ) -> tuple[Node, ...] | None:
+        self._seen += len(index.manifests)
+        if self._seen > MAX_MANIFESTS:
+            raise InvalidArgument(f"image '{name}' lists more than {MAX_MANIFESTS} manifests")
         choice = self.choice
         chosen: dict[int, list[Platform]] = {}
         if choice.all_platforms:

@@ -25,6 +25,9 @@ from wharfie.types import images as t
 _MAX_DEPTH = 8
 """Indexes within indexes."""
 
+_MAX_MANIFESTS = 2000
+"""Of one index, those that are looked at."""
+
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """An image and what of it is here.
@@ -132,36 +135,53 @@ class ImageFacts(Service):
         found = []
         for image in images:
             target = Descriptor(media_type=image.target.media_type, digest=image.target.digest, size=image.target.size)
-            indexes: builtins.list[Descriptor] = []
+            indexes: dict[str, Descriptor] = {}
             manifests = self._variants(target, here, indexes, 0)
             unpacked = [
                 one.platform for one in manifests if one.is_image and one.chain_ids and one.chain_ids[-1] in committed
             ]
             found.append(
-                Checked(image=image, indexes=(*indexes,), variants=(*manifests,), unpacked=(*dict.fromkeys(unpacked),))
+                Checked(
+                    image=image,
+                    indexes=(*indexes.values(),),
+                    variants=(*manifests,),
+                    unpacked=(*dict.fromkeys(unpacked),),
+                )
             )
         return found
 
     def _variants(
-        self, target: Descriptor, here: dict[str, int], indexes: builtins.list[Descriptor], depth: int
+        self, target: Descriptor, here: dict[str, int], indexes: dict[str, Descriptor], depth: int
     ) -> builtins.list[Variant]:
+        """The manifests below a document; what several indexes list is told once."""
         if target.digest not in here or depth >= _MAX_DEPTH:
             return [variants.unavailable(target)]
         content = Content(self._caller)
         try:
             document = decode_document(content.read(target.digest), media_type=target.media_type)
-            if isinstance(document, Index):
-                indexes.append(target)
-                return [
-                    found for child in document.manifests for found in self._variants(child, here, indexes, depth + 1)
-                ]
-            config = None
-            if document.config.media_type in CONFIG_TYPES and document.config.digest in here:
-                config = decode_image_config(content.read(document.config.digest))
+            if isinstance(document, Manifest):
+                config = self._configuration(document, here)
+                return [variants.variant(target, document, config, here=here)]
         except errors.NotFound:
             # It was removed while we looked.
             return [variants.unavailable(target)]
-        return [variants.variant(target, document, config, here=here)]
+        except errors.InvalidArgument:
+            return [variants.unreadable(target)]
+        indexes[target.digest] = target
+        found: dict[str, Variant] = {}
+        for child in document.manifests[:_MAX_MANIFESTS]:
+            if child.digest not in indexes and child.digest not in found:
+                found |= {one.manifest.digest: one for one in self._variants(child, here, indexes, depth + 1)}
+        return [*found.values()]
+
+    def _configuration(self, manifest: Manifest, here: dict[str, int]) -> ImageConfig | None:
+        """An image's configuration; None when it is not here, or none."""
+        if manifest.config.media_type not in CONFIG_TYPES or manifest.config.digest not in here:
+            return None
+        try:
+            return decode_image_config(Content(self._caller).read(manifest.config.digest))
+        except (errors.NotFound, errors.InvalidArgument):
+            return None
 
     def history(self, name: str, *, platform: str = "", timeout_s: float | None = UNSET) -> builtins.list[history.Step]:
         """How an image came to be, the first step first.

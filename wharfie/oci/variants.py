@@ -7,9 +7,10 @@ from enum import StrEnum
 
 import msgspec
 
+from wharfie.errors import InvalidArgument
 from wharfie.oci import platforms
 from wharfie.oci.chains import chain_ids
-from wharfie.oci.descriptor import CONFIG_TYPES, Descriptor
+from wharfie.oci.descriptor import CONFIG_TYPES, Descriptor, Platform
 from wharfie.oci.image_config import ImageConfig
 from wharfie.oci.manifest import Manifest
 
@@ -69,6 +70,11 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
         return sum({one.digest: one.size for one in self.required if one.digest not in self.missing}.values())
 
 
+def unreadable(descriptor: Descriptor) -> Variant:
+    """What is here and is neither a manifest nor an index."""
+    return Variant(platform=_said(descriptor), manifest=descriptor, required=(descriptor,), is_image=False)
+
+
 def unavailable(descriptor: Descriptor) -> Variant:
     """A variant of which only its descriptor is known."""
     return Variant(
@@ -113,7 +119,7 @@ def best(variants: Iterable[Variant], *, platform: str = "") -> Variant | None:
     wanted = platforms.parse(platform)
     ranked = []
     for number, one in enumerate(images):
-        grade = platforms.rank(platforms.parse(one.platform), wanted) if one.platform.count("/") else 1000
+        grade = _grade(one.platform, wanted)
         if grade >= 0:
             ranked.append((grade, number))
     if ranked:
@@ -129,6 +135,16 @@ def content_bytes(variants: Iterable[Variant], indexes: Iterable[Descriptor] = (
         one.digest: one.size for variant in variants for one in variant.required if one.digest not in variant.missing
     }
     return sum({**found, **{one.digest: one.size for one in indexes}}.values())
+
+
+def _grade(platform: str, wanted: Platform) -> int:
+    """As `platforms.rank`; what nobody says fits worse than all that fits."""
+    if not platform:
+        return 1000
+    try:
+        return platforms.rank(platforms.parse(platform), wanted)
+    except InvalidArgument:
+        return -1
 
 
 def _said(descriptor: Descriptor) -> str:

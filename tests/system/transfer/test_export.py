@@ -20,6 +20,7 @@ from tests.support.layoutdir import copied_by_skopeo
 from tests.system.transfer.conftest import Rig
 from wharfie.oci import descriptor as oci
 from wharfie.oci.variants import ATTESTED
+from wharfie.types.base import Descriptor
 from wharfie.types.export import Export, Exporting
 
 HERE = f"linux/{MACHINE}"
@@ -242,6 +243,29 @@ def test_what_a_failed_import_took_in_is_garbage(rig: Rig) -> None:
     rig.client.gc.run()
     assert rig.client.content.list() == []
     assert rig.snapshots() == []
+
+
+def test_a_name_for_what_is_no_image_is_shown_and_not_exported(rig: Rig) -> None:
+    info = rig.client.content.ingest(b"a text")
+    target = Descriptor(media_type="text/plain", digest=info.digest, size=info.size)
+    rig.client.images.create("text:1", target)
+    (checked,) = rig.client.images.check()
+    assert [(one.is_image, one.status) for one in checked.variants] == [(False, "complete")]
+    assert (checked.content_bytes, checked.best) == (6, None)
+    with pytest.raises(wharfie.InvalidArgument, match="malformed"):
+        exported(rig, "text:1")
+
+
+def test_an_image_of_indexes_that_list_each_other_often_is_looked_at_once(rig: Rig) -> None:
+    layout = Layout()
+    target = layout.index(*[platform(layout.image([tar(TREE)]), HERE)] * 20)
+    for _ in range(6):
+        target = layout.index(*[target] * 20)
+    layout.entry(target, ref="deep:1")
+    rig.client.images.import_(rig.archive(layout.tar()))
+    (checked,) = rig.client.images.check()
+    assert len(checked.indexes) == 7
+    assert [(one.platform, one.status) for one in checked.variants] == [(HERE, "complete")]
 
 
 # -- other programs ----------------------------------------------------------------------------------------------------

@@ -133,6 +133,15 @@ def test_indexes_of_indexes_are_followed_and_not_for_ever() -> None:
         choose(layout, target)
 
 
+def test_indexes_that_list_the_same_again_and_again_are_refused_in_little_time() -> None:
+    layout = Layout()
+    target = layout.index(*[platform(layout.image([LAYER]), HERE)] * 50)
+    for _ in range(6):
+        target = layout.index(*[target] * 50)
+    with pytest.raises(InvalidArgument, match="lists more than 2000 manifests"):
+        choose(layout, target, all_platforms=True)
+
+
 def test_a_platform_that_only_the_configuration_says_is_found() -> None:
     layout = Layout()
     other, here = layout.image([LAYER], architecture="s390x"), layout.image([LAYER])

@@ -8,7 +8,7 @@ from wharfie.oci import platforms
 from wharfie.oci.descriptor import MEDIA_TYPE_CONFIG, MEDIA_TYPE_LAYER, MEDIA_TYPE_MANIFEST, Descriptor, Platform
 from wharfie.oci.image_config import ImageConfig, RootFs
 from wharfie.oci.manifest import Manifest
-from wharfie.oci.variants import ATTESTED, Status, Variant, best, content_bytes, unavailable, variant
+from wharfie.oci.variants import ATTESTED, Status, Variant, best, content_bytes, unavailable, unreadable, variant
 
 HERE = platforms.shown(platforms.host())
 
@@ -98,3 +98,16 @@ def test_without_one_for_this_machine_the_first_that_is_here_is_shown() -> None:
     found = best([of("linux/s390x", missing=True), of("linux/riscv64")])
     assert found is not None
     assert found.platform == "linux/riscv64"
+
+
+@pytest.mark.parametrize("platform", ["linux", "a/b/c/d", "/", "//"])
+def test_a_platform_that_is_none_fits_nothing(platform: str) -> None:
+    found = best([of(platform), of("linux/s390x")], platform="linux/s390x")
+    assert found is not None
+    assert found.platform == "linux/s390x"
+    assert best([of(platform)], platform="linux/s390x") is None
+
+
+def test_what_is_neither_manifest_nor_index_is_here_and_no_image() -> None:
+    found = unreadable(descriptor("m"))
+    assert (found.status, found.is_image) == (Status.COMPLETE, False)
