@@ -43,15 +43,15 @@ def attached(fd: int, *, name: str = "") -> Iterator[str]:
     Raises:
         OSError: ENOENT, EPERM, ENXIO without loop devices, EBUSY when all that were tried were taken.
     """
-    device = _attach(fd, name)
+    path, device = _attach(fd, name)
     try:
-        yield f"/proc/self/fd/{device}"
+        yield path
     finally:
         os.close(device)
 
 
-def _attach(fd: int, name: str) -> int:
-    """Take a free device; returns it open, since it would go away otherwise."""
+def _attach(fd: int, name: str) -> tuple[str, int]:
+    """Take a free device; returns its path and it open, since it would go away otherwise."""
     info = _INFO.pack(
         *(0, 0, 0, 0, 0, 0, 0, 0),
         LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR,
@@ -70,7 +70,7 @@ def _attach(fd: int, name: str) -> int:
                     error.filename = path
                     raise
             else:
-                return device
+                return path, device
     finally:
         os.close(control)
     raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), CONTROL)
