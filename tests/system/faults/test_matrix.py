@@ -25,6 +25,9 @@ ELSEWHERE = {
     # Export and conversion: tests/system/transfer/test_export_crash.py.
     *(name for name in all_names() if name.startswith(("transfer.export.", "transfer.convert."))),
     "transfer.job.recompress",
+    # Pull and push: tests/system/transfer/test_pull_crash.py.
+    *(name for name in all_names() if name.startswith(("transfer.pull.", "transfer.push.", "transfer.fetch."))),
+    "transfer.job.fetch",
 }
 NAMES = sorted(set(all_names()) - ELSEWHERE)
 SHIM = [name for name in NAMES if name.startswith("shim.")]
