@@ -25,14 +25,15 @@ if TYPE_CHECKING:
     wharfie content check --repair busybox:latest
     """,
 )
-@option("--repair", is_flag=True, help="Remove damaged bytes, so that a pull or import stores the blob again.")
+@option("--repair", is_flag=True, help="Remove damaged bytes, and fetch them again for the images that need them.")
 @click.argument("image", default="", metavar="[IMAGE]", shell_complete=complete.images)
 @pass_settings
 def check(settings: Settings, /, image: str, *, repair: bool) -> int:
     """Read blobs and compare them with their digests: all of the namespace, or those of an image.
 
-    Prints those that are not as they should be, and exits with 1 when there are any. With --repair the bytes of
-    damaged blobs are removed; their names and labels stay, and storing such a blob again makes it whole.
+    Prints those that are not as they should be, and exits with 1 when any is left so. With --repair damaged bytes are
+    removed and fetched again from the registries that the images' names say. Names and labels stay in any case, and
+    storing such a blob again, by a pull, an import or an ingest, makes it whole.
     """
     client = settings.client()
     seen: list[Checked] = []
@@ -43,27 +44,39 @@ def check(settings: Settings, /, image: str, *, repair: bool) -> int:
                 seen.append(item)
                 meter.show(item.done, total=item.total)
 
-    if image:
-        with_image(client, image, run)
-    else:
+    name = with_image(client, image, run)[0] if image else ""
+    if not image:
         run("")
-    found = [item for item in seen if item.state != "ok"]
+    damaged = [item for item in seen if item.state != "ok"]
+    repaired: set[str] = set()
+    if repair and damaged:
+        from cli.blobrepair import fetch_again
+
+        repaired = fetch_again(settings, {item.digest: item.size for item in damaged}, image=name)
     count, size = len(seen), sum(item.size for item in seen)
+    left = [item for item in damaged if item.digest not in repaired]
     if settings.json:
-        print_json({"checked": count, "bytes": size, "damaged": plain(found)})
-    else:
-        if found:
-            print_table(
-                ("DIGEST", "STATE", "SIZE", "FOUND"),
-                (
-                    (
-                        item.digest,
-                        f"{item.state}, removed" if item.removed else item.state,
-                        spoken(item.size),
-                        spoken(item.found) if item.found >= 0 else "-",
-                    )
-                    for item in found
-                ),
-            )
-        click.echo(f"{count} blobs, {spoken(size)}: {f'{len(found)} damaged' if found else 'all as they should be'}")
-    return 1 if found else 0
+        print_json({"checked": count, "bytes": size, "damaged": plain(damaged), "repaired": sorted(repaired)})
+        return 1 if left else 0
+    if damaged:
+        print_table(
+            ("DIGEST", "STATE", "SIZE", "FOUND"),
+            (
+                (item.digest, _state(item, repaired), spoken(item.size), spoken(item.found) if item.found >= 0 else "-")
+                for item in damaged
+            ),
+        )
+    click.echo(f"{count} blobs, {spoken(size)}: {_summary(len(damaged), len(left))}")
+    return 1 if left else 0
+
+
+def _state(item: Checked, repaired: set[str]) -> str:
+    if item.digest in repaired:
+        return f"{item.state}, repaired"
+    return f"{item.state}, removed" if item.removed else str(item.state)
+
+
+def _summary(damaged: int, left: int) -> str:
+    if not damaged:
+        return "all as they should be"
+    return f"{damaged} damaged, {damaged - left} repaired" if left < damaged else f"{damaged} damaged"

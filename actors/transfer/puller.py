@@ -213,7 +213,8 @@ class Puller:
     async def _hold(self, origin: Origin, digest: str) -> dict[str, str] | None:
         """Hold a blob that is there by the lease, before anybody can collect it; its labels, or None without it."""
         try:
-            await self._resolver.named(origin.namespace, digest)
+            if not self._resolver.is_whole(await self._resolver.named(origin.namespace, digest)):
+                return None  # damaged: storing it again puts whole bytes under its name
         except NotFound:
             return None
         add = leases.AddResource(id=origin.lease, resource=leases.Resource(type="content", id=digest))

@@ -139,6 +139,13 @@ class Resolver:
         ask = content.GetInfo(digest=digest)
         return await self._worker.call("content.info", ask, content.Info, namespace=namespace)
 
+    def is_whole(self, blob: content.Info) -> bool:
+        """Whether as many bytes are there as the namespace knows of. Without them a blob has to be stored again."""
+        try:
+            return os.stat(blob_path(self._blobs, blob.digest), follow_symlinks=False).st_size == blob.size
+        except FileNotFoundError:
+            return False
+
     def source(self, namespace: str) -> NamespaceSource:
         """The blobs of a namespace, for a `Chooser`."""
         return NamespaceSource(self, namespace)
