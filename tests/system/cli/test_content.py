@@ -173,6 +173,6 @@ def test_an_image_with_digests_of_another_algorithm_is_imported_and_checked(
             tar.addfile(entry, io.BytesIO(data))
     shell.ok("import", str(tmp_path / "image.tar"))
     assert shell.ok("content", "check", f"other-{algorithm}:1").startswith("3 blobs, ")
-    shell.ok("rmi", f"other-{algorithm}:1")
     assert shell.ok("snapshot", "ls", "-q").split() == [diff_id]
-    shell.ok("snapshot", "rm", diff_id)
+    shell.ok("rmi", f"other-{algorithm}:1")
+    shell.run("snapshot", "rm", diff_id)  # if no collection has been quicker
