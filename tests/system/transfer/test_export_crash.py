@@ -147,3 +147,29 @@ def test_an_import_of_a_fifo_whose_reader_is_killed_says_that_it_cannot_be_begun
     writer.join(30)
     path.unlink()
     assert rig.names() == []
+
+
+@pytest.mark.soak
+def test_the_memory_of_an_export_does_not_grow_with_its_layers(own: Rig) -> None:
+    layout = Layout()
+    layout.entry(layout.image([tar({"big": bytes(1 << 30)})], compress=False), ref="x:1")
+    path = own.archive(layout.tar())
+    own.client.images.import_(path, unpack=False)
+    os.unlink(path)
+    pid = own.actors()["transfer"]
+
+    class Sink(io.BytesIO):
+        def write(self, data: object) -> int:
+            return len(cast("bytes", data))
+
+    before = _peak_bytes(pid)
+    own.client.images.export("x:1", Sink())
+    own.client.images.export("x:1", str(own.directory / "big.tar"))
+    assert _peak_bytes(pid) - before < 64 << 20
+    assert own.actors()["transfer"] == pid
+
+
+def _peak_bytes(pid: int) -> int:
+    with open(f"/proc/{pid}/status") as file:
+        (line,) = (line for line in file if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
