@@ -152,7 +152,8 @@ class Authorizer:
             except errors.WharfieError as error:
                 if not error.retryable or attempt >= self._policy.attempts:
                     raise
-            if self._closing.wait(self._policy.wait_s(attempt)):
+                pause_s = self._policy.pause_s(attempt, error)
+            if self._closing.wait(pause_s):
                 raise errors.Cancelled(f"the client of registry '{host.authority}' was closed")
             attempt += 1
 

@@ -63,6 +63,7 @@ class BlobReader:
         self._end = opened.end if opened.offset != part.offset else part.end
         self._fruitless = 0
         self._since_break = 0
+        self._skip = 0
         self._slow_s = 0.0
         self._slow_bytes = 0
 
@@ -106,6 +107,11 @@ class BlobReader:
         self.close()
 
     def _receive(self, view: memoryview) -> int:
+        while self._skip:
+            skipped = len(self._read1(min(self._skip, _SKIPPED_BYTES)))
+            if not skipped:
+                return 0
+            self._skip -= skipped
         begin = time.monotonic()
         data = self._read1(len(view))
         view[: len(data)] = data
@@ -144,13 +150,8 @@ class BlobReader:
             raise error
         opened = self._again(Range(self._at, self.remaining))
         self._answer = opened.answer
-        skip = self._at - opened.offset
-        while skip:
-            # A server without ranges: what is here already comes once more.
-            data = self._read1(min(skip, _SKIPPED_BYTES))
-            if not data:
-                raise self._short()
-            skip -= len(data)
+        # A server without ranges: what is here already comes once more.
+        self._skip = self._at - opened.offset
 
     def _short(self) -> errors.WharfieError:
         return errors.DataLoss(

@@ -19,6 +19,7 @@ from actors.transfer.registry.transport import Response, Transport
 from wharfie import errors
 
 HOPS_MAX = 10
+SLOW_FACTOR = 10
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -35,6 +36,7 @@ class Ask:
         headers: besides the client's own.
         body: called for each attempt, since a stream is read but once; None is no body.
         attempts: how often at most; 0 is the policy's.
+        slow: the host may think about it for long.
     """
 
     method: str
@@ -45,6 +47,7 @@ class Ask:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Callable[[], bytes | IO[bytes]] | None = None
     attempts: int = 0
+    slow: bool = False
 
 
 class Endpoint:
@@ -101,12 +104,7 @@ class Endpoint:
             WharfieError: `error`, when the host asks for more patience than we have.
             Cancelled: the client was closed meanwhile.
         """
-        seconds = error.details.get("retry_after_s")
-        if seconds is None:
-            seconds = self._policy.wait_s(attempt)
-        elif seconds > self._policy.retry_after_max_s:
-            raise error
-        self._closing.wait(seconds)
+        self._closing.wait(self._policy.pause_s(attempt, error))
         self._check_open()
 
     def _expected(self, ask: Ask) -> Answer:
@@ -175,6 +173,7 @@ class Endpoint:
             body=ask.body() if ask.body is not None else None,
             tls=host.tls if at_home else host.tls.for_others(),
             dial_timeout_s=host.dial_timeout_s,
+            idle_timeout_s=self._policy.idle_timeout_s * (SLOW_FACTOR if ask.slow else 1),
         )
 
     def _target(self, url: str, location: str, what: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from config.settings import Registry
+from wharfie.errors import WharfieError
 
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 """Answers after which the same request may be answered differently."""
@@ -23,7 +24,8 @@ class Policy:
         backoff_max_s: the longest wait that the client chooses.
         retry_after_max_s: the longest wait that a registry may ask for; a longer one is an error.
         connect_timeout_s: for name resolution, TCP and TLS of one address.
-        idle_timeout_s: how long a registry may be silent.
+        idle_timeout_s: how long a registry may be silent; ten times that after the last byte of an upload, which it
+            has to verify.
         upload_chunk_bytes: a larger blob is sent in pieces of this size, and resumed between them.
         max_connections: kept open to one host.
     """
@@ -54,6 +56,19 @@ class Policy:
         """How long to wait after the `attempt`th one, counted from 1; a quarter of it is chance."""
         longest = min(self.backoff_first_s * 2.0 ** (attempt - 1), self.backoff_max_s)
         return longest * (0.75 + 0.25 * jitter())
+
+    def pause_s(self, attempt: int, error: WharfieError) -> float:
+        """How long to wait before the attempt after the `attempt`th: what the host asked for, else `wait_s`.
+
+        Raises:
+            WharfieError: `error`, when the host asks for more patience than there is.
+        """
+        wanted = error.details.get("retry_after_s")
+        if wanted is None:
+            return self.wait_s(attempt)
+        if wanted > self.retry_after_max_s:
+            raise error
+        return float(wanted)
 
 
 def retry_after_s(value: str | None, now_s: float) -> float | None:

@@ -46,8 +46,11 @@ class Transport:
         body: Body = None,
         tls: Tls,
         dial_timeout_s: float | None = None,
+        idle_timeout_s: float | None = None,
     ) -> Response:
         """Send a request; returns when the answer's headers are there, its body unread.
+
+        The two timeouts are the policy's when they are None.
 
         Raises:
             Unavailable: no connection, no answer in time, or it broke; `retryable`.
@@ -55,7 +58,8 @@ class Transport:
         """
         try:
             timeout = urllib3.Timeout(
-                connect=dial_timeout_s or self._policy.connect_timeout_s, read=self._policy.idle_timeout_s
+                connect=dial_timeout_s or self._policy.connect_timeout_s,
+                read=idle_timeout_s or self._policy.idle_timeout_s,
             )
             return self._manager(url, tls).urlopen(
                 method,

@@ -97,6 +97,7 @@ class Upload:
         self._scopes = scopes.push(ref)
         self._piece_bytes = policy.upload_chunk_bytes
         self._location = ""
+        self._is_fresh = False
 
     def run(self, mount_from: Sequence[str] = ()) -> bool:
         """Bring the blob there. Idempotent.
@@ -147,6 +148,7 @@ class Upload:
                     return True
                 self._abandon()
                 self._location = self._next(answer)
+                self._is_fresh = True
         return False
 
     def _begin(self, source: str = "") -> Answer:
@@ -166,12 +168,13 @@ class Upload:
 
     def _send_all(self) -> None:
         offset = 0
-        if self._location:
+        if self._location and not self._is_fresh:
             offset = self._resumed()
         if not self._location:
             with self._begin() as answer:
                 self._location = self._next(answer)
             offset = 0
+        self._is_fresh = False
         size = self._descriptor.size
         while size - offset > self._piece_bytes:
             offset = self._patch(offset, self._piece_bytes)
@@ -185,9 +188,16 @@ class Upload:
         }
         with self._once("PATCH", self._location, headers, offset, length, expect=frozenset({202})) as answer:
             self._location = self._next(answer)
-            offset = _held(answer, offset + length)
-        self._progress(offset)
-        return offset
+            held = _held(answer, offset + length)
+        if not offset < held <= offset + length:
+            raise errors.Unavailable(
+                f"registry '{self._endpoint.host.authority}' has {held} bytes of {self._what} after it was sent those "
+                f"from {offset} to {offset + length}",
+                details={"reason": "registry_protocol", "host": self._endpoint.host.authority},
+                retryable=True,
+            )
+        self._progress(held)
+        return held
 
     def _put(self, offset: int) -> None:
         length = self._descriptor.size - offset
@@ -227,6 +237,7 @@ class Upload:
                 headers=headers,
                 body=body,
                 attempts=1,
+                slow=method == "PUT",
             )
         )
 
