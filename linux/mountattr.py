@@ -9,7 +9,11 @@ from linux.syscall import syscall
 
 _AT_FDCWD = -100
 _AT_RECURSIVE = 0x8000
-_MOUNT_ATTR_RDONLY = 1
+
+RDONLY = 1
+NOSUID = 2
+NODEV = 4
+NOEXEC = 8
 
 
 class _MountAttr(ctypes.Structure):
@@ -21,17 +25,13 @@ class _MountAttr(ctypes.Structure):
     )
 
 
-def set_read_only(path: str, *, read_only: bool = True, recursive: bool = False) -> None:
-    """Make a mount (with `recursive`, and those below it) read-only or not; its file system is not asked.
+def change(path: str, *, add: int = 0, remove: int = 0, recursive: bool = False) -> None:
+    """Change the attributes of a mount, with `recursive` of those below it too; its file system is not asked.
 
-    What was opened by way of another mount, as in the namespace that this one was copied from, can still be written.
+    What was opened by way of another mount, as in the namespace that this one was copied from, is not concerned.
     Raises `OSError`: EINVAL when `path` is no mount point, ENOSYS before Linux 5.12.
     """
-    attributes = _MountAttr()
-    if read_only:
-        attributes.attr_set = _MOUNT_ATTR_RDONLY
-    else:
-        attributes.attr_clr = _MOUNT_ATTR_RDONLY
+    attributes = _MountAttr(attr_set=add, attr_clr=remove)
     flags = _AT_RECURSIVE if recursive else 0
     size = ctypes.sizeof(attributes)
     syscall("mount_setattr", _AT_FDCWD, os.fsencode(path), flags, ctypes.byref(attributes), size, path=path)

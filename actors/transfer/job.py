@@ -22,7 +22,8 @@ class UnpackJob(Message, frozen=True, kw_only=True):
         offset: where the layer begins in the file, and `length` its bytes.
         media_type: says how it is compressed, else its first bytes do.
         overlay: deletions are written as overlay's whiteouts.
-        mounts: instead of a directory's descriptor: mounted for the job alone, below the empty directory `place`.
+        mounts: instead of a directory's descriptor: mounted for the job alone.
+        place: an empty directory that the job covers with its own mounts.
         sync: write the directory out to the disk at the end.
     """
 
@@ -74,21 +75,17 @@ def _read(request: ReadArchive, fds: list[int], report: JobReport) -> ArchivePla
     return read_archive(request, archive=archive, spool_file=spool_file, progress=report.progress)
 
 
-def _tree(request: UnpackJob) -> str:
-    return f"{request.place}/tree"
-
-
 def _mounted(request: UnpackJob) -> int:
-    """Leave the mounts that others see, make those of the request, and open what they show."""
+    """Make the mounts of the request, and open what they show."""
     from actors.transfer.diff.job import mount_at
     from actors.transfer.unpack import sandbox
     from linux import mount
 
-    sandbox.isolate()
+    path = sandbox.tree(request.place)
     mount.mount("none", request.place, fstype="tmpfs", data="size=1m,mode=700")
-    os.mkdir(_tree(request), 0o700)
-    mount_at(request.mounts, _tree(request))
-    return os.open(_tree(request), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    os.mkdir(path, 0o700)
+    mount_at(request.mounts, path)
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def _unpack(request: UnpackJob, fds: list[int], report: JobReport) -> UnpackedLayer:
@@ -103,7 +100,8 @@ def _unpack(request: UnpackJob, fds: list[int], report: JobReport) -> UnpackedLa
     is_mapped = namespaces.in_user_namespace()
     source, *given = fds
     growth_fd = given.pop(0) if request.is_growing else -1
-    target = given[0] if given else _mounted(request)
+    sandbox.isolate()
+    target = sandbox.bound(given[0], request.place) if given else _mounted(request)
     asked = UnpackRequest(
         blob_path=f"/proc/self/fd/{source}",
         offset=request.offset,
@@ -123,9 +121,7 @@ def _unpack(request: UnpackJob, fds: list[int], report: JobReport) -> UnpackedLa
         ),
         sync=request.sync,
     )
-    if given:
-        sandbox.isolate()
-    sandbox.seal(sandbox.needed_capabilities(asked), writable=[] if given else [_tree(request)])
+    sandbox.seal(sandbox.needed_capabilities(asked), writable=[sandbox.tree(request.place)])
     try:
         result = unpack_layer(asked, progress=report.progress)
     except UnpackError as error:

@@ -30,7 +30,8 @@ def clear(client: wharfie.Client, snapshotters: tuple[str, ...] = ("overlayfs",)
     for image in client.images.list():
         client.images.delete(image.name)
     for lease in client.leases.list():
-        client.leases.delete(lease.id)
+        with contextlib.suppress(wharfie.NotFound):
+            client.leases.delete(lease.id)
     for snapshotter in snapshotters:
         while names := [snapshot.name for snapshot in client.snapshots.list(snapshotter=snapshotter)]:
             for name in names:

@@ -9,11 +9,12 @@ little to take.
 from __future__ import annotations
 
 import errno
+import os
 import resource
 from collections.abc import Iterable
 
 from actors.transfer.unpack.messages import UnpackRequest, Whiteouts
-from linux import capabilities, mountattr, namespaces, prctl, seccomp
+from linux import capabilities, mount, mountattr, namespaces, prctl, seccomp
 from linux.capabilities import Capability
 
 _ALWAYS = frozenset(
@@ -59,6 +60,31 @@ def isolate() -> None:
     namespaces.unshare_mounts()
 
 
+def bound(fd: int, place: str) -> int:
+    """Show a directory at another place, by a mount that `seal` is about, and return a descriptor of it there.
+
+    Through the one it was given by, everything could still be written and devices be opened. After `isolate`.
+
+    Args:
+        fd: of the directory.
+        place: an empty directory that may be covered; the new one is `tree` in it.
+    """
+    path = tree(place)
+    mount.mount("none", place, fstype="tmpfs", data="size=1m,mode=700")
+    os.mkdir(path, 0o700)
+    mount.mount(os.readlink(f"/proc/self/fd/{fd}"), path, flags=mount.MS_BIND)
+    shown = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    if not os.path.samestat(os.fstat(fd), os.fstat(shown)):
+        raise FileNotFoundError(errno.ENOENT, "the directory was moved", path)
+    os.close(fd)
+    return shown
+
+
+def tree(place: str) -> str:
+    """Where below an empty directory the tree is shown that a job works on."""
+    return f"{place}/tree"
+
+
 def seal(
     keep: Iterable[Capability] = (),
     *,
@@ -67,12 +93,13 @@ def seal(
 ) -> None:
     """Make every mount read-only but those at `writable`, then give up the rest. After `isolate`, once.
 
-    `refused` are system calls; who has to speak with others is not refused the network.
+    No device can be opened through any of them, also none that was made there. `refused` are system calls; who has to
+    speak with others is not refused the network.
     """
     try:
-        mountattr.set_read_only("/", recursive=True)
+        mountattr.change("/", add=mountattr.RDONLY | mountattr.NODEV | mountattr.NOSUID, recursive=True)
         for path in writable:
-            mountattr.set_read_only(path, read_only=False)
+            mountattr.change(path, remove=mountattr.RDONLY)
     except OSError as error:
         # Before Linux 5.12 this wall is missing; the others stand.
         if error.errno != errno.ENOSYS:

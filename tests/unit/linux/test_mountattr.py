@@ -16,11 +16,11 @@ def test_a_mount_is_made_read_only_with_those_below_it_and_one_of_them_writable_
         inner = tmp_path / "inner"
         inner.mkdir()
         mount.mount("none", str(inner), fstype="tmpfs")
-        mountattr.set_read_only(str(tmp_path), recursive=True)
+        mountattr.change(str(tmp_path), add=mountattr.RDONLY, recursive=True)
         for place in (tmp_path, inner):
             with pytest.raises(OSError, match="Read-only"):
                 (place / "f").touch()
-        mountattr.set_read_only(str(inner), read_only=False)
+        mountattr.change(str(inner), remove=mountattr.RDONLY)
         (inner / "f").touch()
         with pytest.raises(OSError, match="Read-only"):
             (tmp_path / "f").touch()
@@ -30,4 +30,4 @@ def test_a_mount_is_made_read_only_with_those_below_it_and_one_of_them_writable_
 
 def test_what_is_no_mount_point_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="Invalid argument"):
-        mountattr.set_read_only(str(tmp_path))
+        mountattr.change(str(tmp_path), add=mountattr.RDONLY)

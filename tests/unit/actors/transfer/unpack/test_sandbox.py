@@ -4,6 +4,7 @@ import gzip
 import os
 import resource
 import socket
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -187,7 +188,7 @@ def test_its_mounts_are_its_own_and_it_can_make_none(shm: str, target: str) -> N
         with pytest.raises(PermissionError):
             mount.mount("none", "/", flags=mount.MS_REMOUNT | mount.MS_BIND)
         with pytest.raises(PermissionError):
-            mountattr.set_read_only("/", read_only=False, recursive=True)
+            mountattr.change("/", remove=mountattr.RDONLY | mountattr.NODEV, recursive=True)
         with pytest.raises(PermissionError):
             namespaces.unshare(namespaces.CLONE_NEWUSER)
 
@@ -205,6 +206,47 @@ def test_a_mount_that_was_made_for_it_stays_writable(shm: str, target: str) -> N
 
     in_fork(run)
     assert not mount.is_mountpoint(target)
+
+
+def test_no_device_can_be_opened_not_even_one_that_it_makes(shm: str, target: str) -> None:
+    """Who can make any device could else write to the host's disks."""
+    os.mkdir(f"{shm}/place")
+    asked = request(shm)
+
+    def run() -> None:
+        os.close(os.open("/dev/null", os.O_RDWR))
+        given = os.open(target, os.O_RDONLY)
+        sandbox.isolate()
+        root = sandbox.bound(given, f"{shm}/place")
+        sandbox.seal(sandbox.needed_capabilities(asked), writable=[sandbox.tree(f"{shm}/place")])
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(given)
+        os.mknod("null", stat.S_IFCHR | 0o666, os.makedev(1, 3), dir_fd=root)
+        os.mknod("disk", stat.S_IFBLK | 0o666, os.makedev(7, 0), dir_fd=root)
+        for path in ("/dev/null", f"/proc/self/fd/{root}/null", f"/proc/self/fd/{root}/disk", f"{target}/null"):
+            for flags in (os.O_RDONLY, os.O_WRONLY):
+                with pytest.raises(PermissionError):
+                    os.open(path, flags)
+        unpack_layer(msgspec.structs.replace(asked, target=f"/proc/self/fd/{root}"))
+
+    Path(f"{shm}/blob").write_bytes(LAYER)
+    in_fork(run)
+    assert {"null", "disk", "f", "d"} <= set(os.listdir(target))
+    assert os.stat(f"{target}/null").st_rdev == os.makedev(1, 3)
+    assert os.listdir(f"{shm}/place") == []
+
+
+def test_a_directory_that_was_moved_meanwhile_is_not_taken_for_another(shm: str, target: str) -> None:
+    os.mkdir(f"{shm}/place")
+
+    def run() -> None:
+        given = os.open(target, os.O_RDONLY)
+        sandbox.isolate()
+        os.rmdir(target)
+        with pytest.raises(FileNotFoundError):
+            sandbox.bound(given, f"{shm}/place")
+
+    in_fork(run)
 
 
 def test_it_cannot_kill_others_become_them_or_look_into_them(shm: str) -> None:
