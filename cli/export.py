@@ -19,6 +19,8 @@ from cli.settings import Settings, pass_settings
 from cli.size import spoken
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from wharfie.types.transfer import Progress
 
 
@@ -63,8 +65,10 @@ def export(
             if sys.stdout.isatty():
                 raise click.UsageError("an archive is nothing for a terminal: give -o FILE, or a pipe")
             target = sys.stdout.buffer
-        elif client.address.startswith("tcp://") or not _is_plain(output):
+        elif not is_plain(output):
             target = stack.enter_context(open(output, "wb"))
+        elif client.address.startswith("tcp://"):
+            target = stack.enter_context(whole(output))
         meter = stack.enter_context(Meter("exporting", is_shown=None if output != "-" and not settings.json else False))
 
         def show(progress: Progress) -> None:
@@ -91,7 +95,22 @@ def export(
         click.echo(f"{output} {spoken(done.size)}")
 
 
-def _is_plain(path: str) -> bool:
+@contextlib.contextmanager
+def whole(path: str) -> Iterator[IO[bytes]]:
+    """A file that gets its name at the end, and none when writing it fails."""
+    directory, name = os.path.split(os.path.abspath(path))
+    beside = os.path.join(directory, f".{name[:200]}.{os.urandom(4).hex()}")
+    try:
+        with open(beside, "xb") as file:
+            yield file
+        os.replace(beside, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(beside)
+        raise
+
+
+def is_plain(path: str) -> bool:
     """Whether a regular file is there, or nothing: what the daemon can put in place whole."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode)

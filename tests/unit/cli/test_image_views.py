@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cli.dockercompat import inspected
+from cli.export import is_plain, whole
 from cli.imagefacts import checked_fields, shortened
 from cli.template import filled
 from wharfie._sync.imagefacts import Checked
@@ -99,3 +102,23 @@ def test_what_is_missing_is_listed_by_digest() -> None:
     (one,) = found["variants"]
     assert (one["status"], one["missing"]) == ("incomplete", ["sha256:" + "1" * 64])
     assert (one["size"], one["total"]) == (4, 6)
+
+
+def test_a_file_that_the_client_writes_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "out.tar"
+    path.write_bytes(b"older")
+    with pytest.raises(ValueError, match="broken off"), whole(str(path)) as file:
+        file.write(b"half")
+        raise ValueError("broken off")
+    assert (path.read_bytes(), os.listdir(tmp_path)) == (b"older", ["out.tar"])
+    with whole(str(path)) as file:
+        file.write(b"all")
+        assert path.read_bytes() == b"older"
+    assert (path.read_bytes(), os.listdir(tmp_path)) == (b"all", ["out.tar"])
+
+
+def test_only_files_are_replaced_whole(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "file").touch()
+    found = [is_plain(str(tmp_path / name)) for name in ("fifo", "file", "none", ".")]
+    assert found == [False, True, True, False]
