@@ -235,7 +235,9 @@ class ContentService:
     async def _ingest(self, call: Call, request: content.Write) -> Ingest:
         """The ingest of a ref; a new one when there is none."""
         ingest = self._ingests.get(call.namespace, request.ref)
-        if ingest is not None and (ingest.is_open or ingest.is_shared):
+        is_opening = not request.offset and not call.payload and request.lent is None
+        # Who goes on with what he has begun is not asked again and again whether it is needed.
+        if ingest is not None and (ingest.is_open or ingest.is_shared) and not is_opening:
             return ingest
         expected = request.expected or (ingest.record.expected if ingest else "")
         shared = ""
@@ -249,7 +251,7 @@ class ContentService:
                 raise already_exists(call.namespace, expected)
             may_share = is_whole and not names.here and (names.is_shareable or not self._is_isolated)
             # Who sends bytes with the first call has not asked whether they are needed.
-            if may_share and request.total in (0, size) and not call.payload and request.lent is None:
+            if may_share and is_opening and request.total in (0, size):
                 shared = expected
         if ingest is None:
             await self._names.hold_ingest(call, request.ref)

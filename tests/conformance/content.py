@@ -142,6 +142,16 @@ def opening_a_ref_for_another_blob_begins_anew(client: Client) -> None:
     assert (opened.offset, opened.expected) == (0, digest)
     client.content.write("ref", data)
     assert client.content.commit("ref").digest == digest
+    # It may be that the other one is there already.
+    client.content.write("ref", other[:500], expected=other_digest)
+    with pytest.raises(AlreadyExists):
+        touch(client, "ref", expected=digest)
+    with pytest.raises(NotFound):
+        client.content.status("ref")
+    client.content.write("ref", other[:500], expected=other_digest)
+    put(client, other)
+    with pytest.raises(AlreadyExists):
+        touch(client, "ref")
 
 
 def resume_after_an_abort_begins_anew(client: Client) -> None:
