@@ -25,6 +25,7 @@ from actors.snapshot.erofs.mounts import IMAGE, UNFINISHED, ImageMounts, mount_i
 from actors.snapshot.overlayfs import Overlayfs
 from actors.snapshot.removal import remove_tree
 from linux import mount
+from wharfie import failpoint
 from wharfie.errors import DataLoss, FailedPrecondition
 from wharfie.types.snapshots import Kind, Usage
 
@@ -124,6 +125,7 @@ class Erofs(Overlayfs):
             write_image(upper, fd, uuid=uuid.uuid4().bytes)
             if self._flush:
                 os.fsync(fd)
+            failpoint.hit("erofs.commit.written")
             os.rename(unfinished, self.image(number))
         except BaseException:
             with contextlib.suppress(OSError):
