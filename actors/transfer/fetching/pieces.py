@@ -15,11 +15,10 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from wharfie._sync.writer import CHUNK_BYTES
 from wharfie.errors import DataLoss, FailedPrecondition, WharfieError
 
-BUFFER_BYTES = CHUNK_BYTES
-"""As much as one write takes."""
+BUFFER_BYTES = 1024 * 1024
+"""Large enough that a write of it is cheap; some ten of them are in memory for each blob."""
 
 IDLE_TRIES = 4
 """How often a connection is made that brings nothing, before the blob is given up."""
