@@ -14,10 +14,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from actors.snapshot.erofs.layer import LayerImage
+from actors.transfer.unpack.archive import Entry
+from actors.transfer.unpack.bytestream import ByteStream
 from actors.transfer.unpack.errors import UnpackError
 from actors.transfer.unpack.layer import unpack_layer
 from actors.transfer.unpack.limits import Limits
 from actors.transfer.unpack.messages import UnpackRequest
+from linux import mount
 from tests.support import erofsimages, tars
 from tests.support.tars import END, directory, file, hardlink, header, node, padded, pax, symlink
 from tests.unit.actors.transfer.unpack.test_breakouts import CASES, placed
@@ -243,6 +247,37 @@ def test_more_holes_than_an_image_holds_are_refused(shm: str) -> None:
     with pytest.raises(UnpackError) as caught:
         erofsimages.make(f"{shm}/image", layer)
     assert caught.value.code == "resource_exhausted"
+
+
+@pytest.mark.soak
+def test_a_hundred_thousand_entries(shm: str) -> None:
+    count = 100_000
+    with open(f"{shm}/image", "w+b") as file_:
+        image = LayerImage(file_.fileno(), opaque_xattr=erofsimages.OPAQUE, bounds=Limits())
+        nothing = ByteStream.of([])
+        for number in range(count):
+            name = b"all/%d" % number if number % 2 else b"d%d/%d" % (number // 100, number)
+            image.apply(
+                Entry(name=name, kind=ord("0"), mode=0o644, uid=0, gid=number, size=0, mtime_ns=number), nothing
+            )
+        image.finish(uuid=bytes(16))
+    erofsimages.check(f"{shm}/image")
+    with erofsimages.mounted(f"{shm}/image") as place:
+        assert len(os.listdir(f"{place}/all")) == count // 2
+        for number in (1, 99_999, 50_000):
+            path = f"{place}/all/{number}" if number % 2 else f"{place}/d{number // 100}/{number}"
+            assert os.stat(path).st_gid == number
+
+
+def test_a_full_disk_is_told(shm: str) -> None:
+    os.mkdir(f"{shm}/small")
+    mount.mount("small", f"{shm}/small", fstype="tmpfs", data="size=256k")
+    try:
+        with pytest.raises(UnpackError) as caught:
+            erofsimages.make(f"{shm}/small/image", tars.tar([file("f", os.urandom(100_000)), file("g", bytes(90_000))]))
+        assert caught.value.code == "resource_exhausted"
+    finally:
+        mount.umount(f"{shm}/small")
 
 
 def test_the_same_layer_makes_the_same_image(shm: str) -> None:
