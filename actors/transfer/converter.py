@@ -205,7 +205,8 @@ class Converter:
             children = {child.descriptor.digest: await self._document(run, child) for child in node.children}
             data = conversion.index(node.data, children=children, as_oci=run.as_oci)
             as_oci = run.as_oci
-            labels = index_labels([child.digest for child in children.values()])
+            kept = [child.digest for child in children.values()]
+            labels = index_labels(kept, kept)
         digest = sha256(data) if data != node.data else node.descriptor.digest
         media_type = conversion.media_type(node.descriptor.media_type, compression=None, as_oci=as_oci)
         if data != node.data:

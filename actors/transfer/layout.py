@@ -138,7 +138,7 @@ class Layout:
                 target.digest,
                 media_type=target.media_type,
                 source=Source(length=len(data), data=data),
-                labels=index_labels(children),
+                labels=index_labels([child.digest for child in index.manifests], children),
             )
         for name in dict.fromkeys(self._request.names):
             self._images.append(NamedImage(name=name, target=target))
@@ -199,7 +199,7 @@ class Layout:
             if depth >= MAX_DEPTH:
                 raise InvalidArgument(f"archive nests indexes deeper than {MAX_DEPTH} levels")
             children = self._children(document, depth=depth, wanted=wanted, of=descriptor.digest)
-            labels = index_labels(children)
+            labels = index_labels([child.digest for child in document.manifests], children)
         else:
             for child in (document.config, *document.layers):
                 _check_descriptor(child)

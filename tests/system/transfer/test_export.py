@@ -180,6 +180,17 @@ def test_every_platform_comes_in_and_goes_out(rig: Rig) -> None:
     assert len(rig.snapshots()) == 1
 
 
+def test_platforms_that_are_imported_one_after_the_other_are_all_kept(rig: Rig) -> None:
+    several = Several()
+    path = rig.archive(several.layout.tar())
+    rig.client.images.import_(path)
+    rig.client.images.import_(path, platform="linux/s390x")
+    rig.client.gc.run()
+    (checked,) = rig.client.images.check(["x:1"])
+    assert [one.status for one in checked.variants] == ["complete"] * 4
+    assert several.other["digest"] in blobs(exported(rig, "x:1", all_platforms=True))
+
+
 def test_a_converted_image_has_the_same_files_and_new_layers(rig: Rig) -> None:
     rig.client.images.import_(rig.archive(two_layers("x:1")))
     before = diff_ids(rig, "x:1")
