@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     from wharfie.types.images import Image
 
 
+_SOURCE = "containerd.io/distribution.source."
+"""How a label begins that names a registry; its value names repositories."""
+
+
 def fetch_again(settings: Settings, damaged: Mapping[str, int], *, image: str) -> set[str]:
-    """Pull the images that need these blobs, by digest: what a name means today at its registry does not matter.
+    """Fetch blobs from the repositories that their labels name; for those that have none, or are not there any more,
+    pull the images that need them, by digest: what a name means today at its registry does not matter.
 
     A pull that fails is told on stderr and does not keep the others from theirs.
 
@@ -33,7 +38,7 @@ def fetch_again(settings: Settings, damaged: Mapping[str, int], *, image: str) -
     from wharfie.errors import WharfieError
 
     client = settings.client()
-    missing = set(damaged)
+    missing = set(damaged) - _by_labels(settings, damaged)
     for name in [image] if image else sorted(_needing(client, damaged)):
         for all_platforms in (False, True):
             if not missing:
@@ -45,6 +50,32 @@ def fetch_again(settings: Settings, damaged: Mapping[str, int], *, image: str) -
                 break
             missing = {digest for digest in missing if not _is_whole(client, digest)}
     return set(damaged) - missing
+
+
+def _by_labels(settings: Settings, damaged: Mapping[str, int]) -> set[str]:
+    """Those that their labels led to."""
+    from wharfie import credentials
+    from wharfie.errors import NotFound
+
+    client = settings.client()
+    hosts: dict[str, list[str]] = {}
+    for digest in damaged:
+        with contextlib.suppress(NotFound):
+            labels = client.content.info(digest).labels
+            found = [label.removeprefix(_SOURCE) for label in labels if label.startswith(_SOURCE)]
+            if found:
+                hosts[digest] = found
+    if not hosts:
+        return set()
+    known = credentials.collect(sorted({host for found in hosts.values() for host in found}))
+    with contextlib.nullcontext() if settings.json else shown(settings, quiet=False) as progress:
+        repaired = client.images.repair(
+            {digest: damaged[digest] for digest in hosts},
+            credentials=known,
+            on_progress=progress,
+            timeout_s=settings.wait_s,
+        )
+    return set(repaired.repaired)
 
 
 def _needing(client: Client, digests: Iterable[str]) -> set[str]:

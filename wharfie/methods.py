@@ -109,7 +109,7 @@ METHODS: dict[str, Method] = {
     **_methods("snapshot", write="snapshots.commit snapshots.cleanup"),
     **_methods(
         "snapshot",
-        read="snapshot.show snapshot.measure",
+        read="snapshot.show snapshot.measure snapshot.lost",
         write="snapshot.make snapshot.put_away",
         internal=True,
     ),
@@ -121,7 +121,7 @@ METHODS: dict[str, Method] = {
     ),
     **_methods("runtime", read="tasks.wait", waits=True),
     **_methods("transfer", stream="transfer.import transfer.unpack transfer.commit transfer.export transfer.convert"),
-    **_methods("transfer", stream="transfer.pull transfer.push"),
+    **_methods("transfer", stream="transfer.pull transfer.push transfer.repair"),
     **_methods("transfer", stream="diff.create diff.apply diff.changes"),
     **{
         f"{worker}.ping": Method(worker, Mode.READ, namespaced=False)

@@ -23,6 +23,7 @@ from actors.transfer.leftovers import Leftovers
 from actors.transfer.puller import Puller
 from actors.transfer.pullservice import PullService
 from actors.transfer.pusher import Pusher
+from actors.transfer.repairer import Repairer
 from actors.transfer.service import TransferService
 from actors.transfer.unpacker import Unpacker
 from actors.worker import Worker
@@ -94,7 +95,8 @@ def inits(worker: Worker, settings: Settings, leftovers: Leftovers, *, token: st
         unpacker: Unpacker = context.get_by_id(DIFFER, "walking")
         paths = Paths.of(settings)
         puller = Puller(worker, jobs, unpacker, settings=settings, paths=paths)
-        return PullService(puller, Pusher(worker, jobs, settings=settings, paths=paths), leftovers)
+        pusher = Pusher(worker, jobs, settings=settings, paths=paths)
+        return PullService(puller, pusher, Repairer(worker, jobs, settings=settings, paths=paths), leftovers)
 
     return {
         f"{DIFFER}.walking": lambda _context: Unpacker(

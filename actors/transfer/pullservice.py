@@ -10,9 +10,10 @@ from actors.transfer.leftovers import Leftovers
 from actors.transfer.operations import Operations, Report
 from actors.transfer.puller import Puller
 from actors.transfer.pusher import Pusher
+from actors.transfer.repairer import Repairer
 from wharfie.errors import WharfieError
 from wharfie.types import pull
-from wharfie.types.pull import Pulled, Pushed
+from wharfie.types.pull import Pulled, Pushed, Repaired
 from wharfie.types.transfer import Progress
 
 log = logging.getLogger("transfer")
@@ -21,9 +22,10 @@ log = logging.getLogger("transfer")
 class PullService:
     """Handlers of the transfer worker for registries."""
 
-    def __init__(self, puller: Puller, pusher: Pusher, leftovers: Leftovers) -> None:
+    def __init__(self, puller: Puller, pusher: Pusher, repairer: Repairer, leftovers: Leftovers) -> None:
         self._puller = puller
         self._pusher = pusher
+        self._repairer = repairer
         self._leftovers = leftovers
         self._operations = Operations()
 
@@ -45,6 +47,16 @@ class PullService:
 
         async def work(report: Report) -> Pushed:
             return await self._pusher.run(call, request, report)
+
+        async for item in self._operations.follow(call, work):
+            yield item
+
+    @handles("transfer.repair")
+    async def repair(self, call: Call, request: pull.Repair) -> AsyncIterator[Progress | Result]:
+        """Blobs of registries again. Idempotent; see `Repairer.run`."""
+
+        async def work(report: Report) -> Repaired:
+            return await self._repairer.run(call, request, report)
 
         async for item in self._operations.follow(call, work):
             yield item

@@ -11,7 +11,7 @@ from wharfie.types.registry import Credential
 
 
 class ImageRegistries(Service):
-    """Pull and push."""
+    """Pull, push and repair."""
 
     async def pull(
         self,
@@ -117,3 +117,40 @@ class ImageRegistries(Service):
             if on_progress is not None:
                 on_progress(progress)
         return decoded(result[0], t.Pushed, "transfer.push")
+
+    async def repair(
+        self,
+        blobs: Mapping[str, int],
+        *,
+        image: str = "",
+        credentials: Mapping[str, Credential] | None = None,
+        plain_http: bool = False,
+        skip_verify: bool = False,
+        on_progress: Callable[[transfer.Progress], None] | None = None,
+        timeout_s: float | None = None,
+    ) -> t.Repaired:
+        """Fetch blobs whose bytes are missing or were removed as damaged (see `client.content.check`).
+
+        Args:
+            blobs: digest to size.
+            image: a name that says where to look for those that have no label that does.
+            credentials: by host; see `wharfie.credentials`.
+            plain_http: speak http to hosts that no hosts.toml of the daemon describes.
+            skip_verify: believe any certificate of such hosts.
+            on_progress: told what happens.
+            timeout_s: for all of it.
+        """
+        request = t.Repair(
+            blobs=dict(blobs),
+            image=image,
+            credentials=dict(credentials or {}),
+            plain_http=plain_http,
+            skip_verify=skip_verify,
+        )
+        result: list[bytes] = []
+        async for progress, _ in self._caller.stream(
+            "transfer.repair", request, transfer.Progress, on_result=result.append, timeout_s=timeout_s
+        ):
+            if on_progress is not None:
+                on_progress(progress)
+        return decoded(result[0], t.Repaired, "transfer.repair")

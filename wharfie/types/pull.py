@@ -86,3 +86,28 @@ class Pushed(Message, frozen=True, kw_only=True):
     ref: str
     target: Descriptor
     sent_bytes: int = 0
+
+
+class Repair(Message, frozen=True, kw_only=True):
+    """`transfer.repair`, a stream as pull: fetch blobs whose bytes are missing or were removed as damaged.
+
+    A blob's labels `containerd.io/distribution.source.HOST` say where it is fetched from, else the image's name does.
+
+    Args:
+        blobs: digest to size in bytes.
+        image: a name that is a reference, for blobs without such a label; may be empty.
+        credentials, plain_http, skip_verify: as in `Pull`.
+    """
+
+    blobs: dict[str, int]
+    image: str = ""
+    credentials: Credentials = {}
+    plain_http: bool = False
+    skip_verify: bool = False
+
+
+class Repaired(Message, frozen=True, kw_only=True):
+    """Result of `transfer.repair`: the digests that are whole again, and why others are not."""
+
+    repaired: list[str]
+    failed: dict[str, str] = {}
