@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import json
 import os
 import shutil
-import stat
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import wharfie
-from linux import mount
-from tests.support import busybox, layoutdir, trees
-from tests.support.archives import tar
+from tests.support import busybox, changedfiles, layoutdir, trees
+from tests.support.changedfiles import change_everything
 from tests.support.wait import until
 from tests.system.transfer.conftest import Rig
-from wharfie.types import base as base_types
 from wharfie.types.containers import Container as Record
 
 BASE = "busybox:latest"
-CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
-ACL = bytes.fromhex("0200000001000600ffffffff020006000500000004000400ffffffff10000600ffffffff20000400ffffffff")
 
 
 @pytest.fixture
@@ -41,51 +33,14 @@ def container(rig: Rig, base: str) -> Iterator[wharfie.Container]:
     made.delete(force=True)
 
 
-@contextlib.contextmanager
-def mounted(rig: Rig, key: str, *options: str, snapshotter: str = "") -> Iterator[str]:
+def mounted(rig: Rig, key: str, *options: str, snapshotter: str = "") -> contextlib.AbstractContextManager[str]:
     """A snapshot's files, at a directory of the test; mounted with more options."""
-    place = f"{rig.directory}/mounted"
-    os.makedirs(place, exist_ok=True)
-    mounts = rig.client.snapshots.mounts(key, snapshotter=snapshotter)
-    mount.mount_all([(one.type, one.source, one.target, (*one.options, *options)) for one in mounts], root=place)
-    try:
-        yield place
-    finally:
-        mount.umount(place)
+    return changedfiles.mounted(rig.client, key, f"{rig.directory}/mounted", *options, snapshotter=snapshotter)
 
 
 def leases(rig: Rig) -> list[str]:
     """The leases of operations: not the namespace's own."""
     return [lease.id for lease in rig.client.leases.list() if not lease.id.startswith("default-")]
-
-
-def change_everything(root: str) -> None:
-    """What a container might do to its files, some of each kind."""
-    trees.grow(
-        f"{root}/srv",
-        {
-            "app/data": os.urandom(100_000),
-            "app/empty": b"",
-            "app/link": "data",
-            "app/pipe": stat.S_IFIFO,
-            "app/null": stat.S_IFCHR,
-            "app/" + "n" * 200: b"long",
-            "app/" + "/".join(["deep" * 20] * 4): b"deep",
-            "app/ü": b"umlaut",
-            "app/\udcff\udc80": b"no text",
-        },
-        time_ns=1_700_000_000_000_000_000,
-    )
-    os.link(f"{root}/srv/app/data", f"{root}/srv/same")
-    os.chown(f"{root}/srv/app/data", 70000, 80000)
-    os.chmod(f"{root}/srv/app/data", 0o6755)
-    os.setxattr(f"{root}/srv/app/data", "security.capability", CAPABILITY)
-    os.setxattr(f"{root}/srv/app/empty", "system.posix_acl_access", ACL)
-    os.unlink(f"{root}/etc/group")
-    shutil.rmtree(f"{root}/root")
-    with open(f"{root}/etc/passwd", "ab") as file:
-        file.write(b"more:x:1:1::/:/bin/sh\n")
-    os.chmod(f"{root}/tmp", 0o700)
 
 
 def test_a_commit_holds_what_the_container_wrote_and_runs(rig: Rig, container: wharfie.Container) -> None:
@@ -329,28 +284,6 @@ def test_a_container_whose_image_has_another_content_now_is_refused(rig: Rig, co
         container.commit("mine:1")
 
 
-def test_a_layer_of_a_snapshot_applied_to_its_parent_makes_the_snapshot(rig: Rig, container: wharfie.Container) -> None:
-    client = rig.client
-    with mounted(rig, "box") as root:
-        change_everything(root)
-        expected = trees.described(root)
-    made = client.diff.create("box")
-    parent = client.snapshots.stat("box").parent
-    for snapshotter in rig.snapshotters():
-        top = parent if snapshotter == "overlayfs" else client.images.unpack(BASE, snapshotter=snapshotter)
-        client.snapshots.prepare("again", top, snapshotter=snapshotter)
-        applied = client.diff.apply(made.descriptor, "again", snapshotter=snapshotter, sync=True)
-        assert (applied.digest, applied.size) == (made.diff_id, made.diff_size)
-        with mounted(rig, "again", snapshotter=snapshotter) as root:
-            assert trees.described(root) == expected
-        client.snapshots.commit("again-committed", "again", snapshotter=snapshotter)
-        assert client.diff.create("again-committed", snapshotter=snapshotter).diff_id == made.diff_id
-    mounts = client.snapshots.mounts("box")
-    below = client.snapshots.view("below", parent)
-    assert client.diff.create(lower=below, upper=mounts) == made
-    assert [info.name for info in client.snapshots.list() if info.name.startswith("unpack-")] == []
-
-
 @pytest.mark.parametrize("option", ["redirect_dir=on", "metacopy=on"])
 def test_what_overlayfs_only_points_to_is_committed_whole(rig: Rig, container: wharfie.Container, option: str) -> None:
     """As with kernels whose overlayfs moves directories, or copies attributes alone, by itself."""
@@ -366,47 +299,3 @@ def test_what_overlayfs_only_points_to_is_committed_whole(rig: Rig, container: w
         found = trees.described(root)
     assert found == expected
     assert made.layer.size > 1000
-
-
-def test_a_layer_applied_alone_deletes_from_the_parent_that_it_gets(rig: Rig, base: str) -> None:
-    client = rig.client
-    below = client.images.unpack(base)
-    blob = client.content.ingest(tar({"etc/.wh.group": b"", "bin/.wh..wh..opq": b"", "new": b"n"}))
-    client.snapshots.prepare("alone")
-    client.diff.apply(base_types.Descriptor(media_type="", digest=blob.digest, size=blob.size), "alone")
-    client.snapshots.commit("on-top", "alone", parent=below)
-    client.snapshots.view("look", "on-top")
-    with mounted(rig, "look") as root:
-        assert sorted(os.listdir(root)) == ["bin", "dev", "etc", "new", "proc", "root", "sys", "tmp"]
-        assert (os.listdir(f"{root}/bin"), os.listdir(f"{root}/etc")) == ([], ["passwd"])
-
-
-def test_a_tree_without_a_parent_is_a_layer_of_all_of_it(rig: Rig) -> None:
-    rig.client.snapshots.prepare("whole")
-    with mounted(rig, "whole") as root:
-        trees.grow(root, {"a/b": b"x"})
-    made = rig.client.diff.create("whole", media_type="application/vnd.oci.image.layer.v1.tar")
-    with tarfile.open(fileobj=io.BytesIO(rig.client.content.read(made.descriptor.digest))) as tar:
-        assert tar.getnames() == ["a", "a/b"]
-    assert made.diff_id == made.descriptor.digest
-
-
-def test_bad_requests_of_differences_are_refused_by_field(rig: Rig) -> None:
-    diff = rig.client.diff
-    rig.client.snapshots.prepare("s")
-    with pytest.raises(wharfie.InvalidArgument, match="either 'key'"):
-        diff.create()
-    with pytest.raises(wharfie.Unimplemented, match="x/y"):
-        diff.create("s", media_type="x/y")
-    with pytest.raises(wharfie.NotFound, match="nothing"):
-        diff.changes("nothing")
-    bad = [base_types.Mount(type="bind", source="/nowhere", options=["rbind"])]
-    with pytest.raises(wharfie.NotFound, match="/nowhere"):
-        diff.changes(upper=bad)
-    digest = "sha256:" + "0" * 64
-    blob = base_types.Descriptor(media_type="", digest=digest, size=1)
-    with pytest.raises(wharfie.NotFound, match=digest):
-        diff.apply(blob, "s")
-    info = rig.client.content.ingest(json.dumps({"no": "layer"}).encode())
-    with pytest.raises(wharfie.WharfieError, match="layer"):
-        diff.apply(base_types.Descriptor(media_type="", digest=info.digest, size=info.size), "s")
