@@ -62,6 +62,11 @@ class Sweeping:
         """What was garbage when it was looked at; complete once `look` is done."""
         return [node for node in self._white if not self._marking.is_kept(node)]
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the garbage and its order are known."""
+        return self._groups is not None
+
     def look(self, budget_ns: int) -> bool:
         """Find the garbage and its order, for about so long; deletes nothing. Returns whether it is done."""
         until_ns = self._clock() + budget_ns
