@@ -54,7 +54,7 @@ def fetch_again(settings: Settings, damaged: Mapping[str, int], *, image: str) -
 
 def _by_labels(settings: Settings, damaged: Mapping[str, int]) -> set[str]:
     """Those that their labels led to."""
-    from wharfie import credentials
+    from cli.registrycredentials import credentials_of
     from wharfie.errors import NotFound
 
     client = settings.client()
@@ -67,7 +67,7 @@ def _by_labels(settings: Settings, damaged: Mapping[str, int]) -> set[str]:
                 hosts[digest] = found
     if not hosts:
         return set()
-    known = credentials.collect(sorted({host for found in hosts.values() for host in found}))
+    known = credentials_of(sorted({host for found in hosts.values() for host in found}))
     with contextlib.nullcontext() if settings.json else shown(settings, quiet=False) as progress:
         repaired = client.images.repair(
             {digest: damaged[digest] for digest in hosts},
@@ -94,11 +94,11 @@ def _needing(client: Client, digests: Iterable[str]) -> set[str]:
 
 def _pull(settings: Settings, image: Image, *, all_platforms: bool) -> None:
     """Pull what an image's name stands for here."""
-    from wharfie import credentials
+    from cli.registrycredentials import credentials_of
     from wharfie.reference import Reference
 
     reference = f"{image.name.partition('@')[0]}@{image.target.digest}"
-    known = credentials.collect([Reference.parse(reference).host])
+    known = credentials_of([Reference.parse(reference).host])
     # With --json there is one document in the end.
     with contextlib.nullcontext() if settings.json else shown(settings, quiet=False) as progress:
         settings.client().images.pull(

@@ -87,7 +87,7 @@ def fetch(
     attempts: int = 0,
 ) -> Pulled:
     """Pull and show it; also what 'wharfie run' does with an image that is not here."""
-    from wharfie import credentials
+    from cli.registrycredentials import credentials_of
     from wharfie.reference import Reference
 
     host = Reference.parse(reference).host
@@ -99,7 +99,7 @@ def fetch(
             all_platforms=all_platforms,
             unpack=unpack,
             snapshotter=snapshotter,
-            credentials=credentials.collect([host]),
+            credentials=credentials_of([host]),
             plain_http=plain_http,
             skip_verify=skip_verify,
             attempts=attempts,

@@ -43,7 +43,7 @@ def push(
     Without REFERENCE the image's name says where to. What the registry has already is not sent; what another repository
     of it has is mounted from there. With --json, a line for each step.
     """
-    from wharfie import credentials
+    from cli.registrycredentials import credentials_of
     from wharfie.reference import Reference
 
     client = settings.client()
@@ -54,7 +54,7 @@ def push(
             name,
             reference,
             platform=platform,
-            credentials=credentials.collect([host]),
+            credentials=credentials_of([host]),
             plain_http=plain_http,
             skip_verify=skip_verify,
             on_progress=progress,

@@ -142,10 +142,7 @@ def lookup(
             return credentialhelper.get(helper, key, timeout_s=helper_timeout_s)
     found = _entry(file, keys)
     if found is None and file.helper:
-        for key in keys:
-            found = credentialhelper.get(file.helper, key, timeout_s=helper_timeout_s)
-            if found is not None:
-                break
+        found = credentialhelper.get(file.helper, keys[0], timeout_s=helper_timeout_s)
     return found
 
 

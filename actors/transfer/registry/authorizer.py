@@ -18,7 +18,6 @@ from actors.transfer.registry.policy import Policy
 from actors.transfer.registry.tokens import Token, TokenServer, ask_for_token, basic
 from actors.transfer.registry.transport import Transport
 from wharfie import errors
-from wharfie.reference import DEFAULT_HOST, api_host
 from wharfie.types.registry import Credential
 
 NOBODY = Credential()
@@ -56,10 +55,8 @@ class Authorizer:
 
     def credential(self, host: Host) -> Credential:
         """Who to be at a host; nobody when nothing was given for it."""
-        found = self._credentials.get(host.authority)
-        if found is None and host.authority == api_host(DEFAULT_HOST):
-            found = self._credentials.get(DEFAULT_HOST)
-        return found or NOBODY
+        found = (self._credentials.get(name) for name in host.names)
+        return next((credential for credential in found if credential is not None), NOBODY)
 
     def user(self, host: Host) -> str:
         """Who we are at a host, for sentences; empty is nobody."""
@@ -100,12 +97,12 @@ class Authorizer:
         with self._lock:
             known = self._challenges.get(host.origin)
             self._challenges[host.origin] = found
-            if sent:
-                # Expired early, revoked, or of another server than the one named now.
-                stale = [key for key, token in self._tokens.items() if sent == f"Bearer {token.value}"]
-                for key in stale:
-                    del self._tokens[key]
-                return bool(stale) or known != found
+            # Expired early, revoked, or of another server than the one named now.
+            stale = [key for key, token in self._tokens.items() if sent == f"Bearer {token.value}"]
+            for key in stale:
+                del self._tokens[key]
+        if sent and (found.scheme == "basic" or credential.bearer):
+            return known != found
         return found.scheme == "bearer" or bool(credential.password or credential.bearer)
 
     def refresh_token(self, host: Host) -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from urllib.parse import quote, urlsplit
 
+from wharfie.reference import DEFAULT_HOST, api_host
+
 
 class Capability(StrEnum):
     """What a host is asked for (`hosts.toml`)."""
@@ -59,6 +61,19 @@ class Host:
     def authority(self) -> str:
         """Host and, when it is written, port: how people call it."""
         return urlsplit(self.url).netloc
+
+    @property
+    def names(self) -> list[str]:
+        """What people may call this host: with and without the port that its scheme has anyway; Docker Hub."""
+        parts = urlsplit(self.url)
+        usual = 443 if parts.scheme == "https" else 80
+        bare = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+        names = [self.authority, f"{bare}:{parts.port or usual}"]
+        if (parts.port or usual) == usual:
+            names.append(bare)
+        if bare == api_host(DEFAULT_HOST):
+            names.append(DEFAULT_HOST)
+        return list(dict.fromkeys(names))
 
     def address(self, path: str, *, query: tuple[tuple[str, str], ...] = ()) -> str:
         """The URL of a path below this host's."""

@@ -43,6 +43,12 @@ def hosts_for(
     return read_hosts_file(path, own=own, namespace=host)
 
 
+def names_of(host: str, directories: Sequence[str]) -> list[str]:
+    """The registry and the hosts that stand in for it: those that may want credentials. Errors as `hosts_for`."""
+    mirrors = [entry.authority for entry in hosts_for(host, directories) if entry.namespace]
+    return list(dict.fromkeys([host, *mirrors]))
+
+
 def docker_certificates(directory: str) -> Tls:
     """The certificates that docker would use: `*.crt` are authorities, `X.cert` with `X.key` is who we are.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 import threading
 from collections.abc import Iterable, Mapping
@@ -21,6 +22,9 @@ Body = bytes | IO[bytes] | Iterable[bytes] | None
 Response = urllib3.BaseHTTPResponse
 
 _BLOCK_BYTES = 1 << 20
+
+# It names URLs, and a URL may have a signature in its query; what matters is in our errors.
+logging.getLogger("urllib3").setLevel(logging.CRITICAL)
 
 
 class Transport:

@@ -94,3 +94,22 @@ def test_what_is_missing_is_a_usage_error(
     done = run(tmp_path, *arguments, stdin=stdin)
     assert done.code == 2
     assert words in done.err
+
+
+def test_requests_take_along_what_the_registry_and_its_mirrors_want(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cli.registrycredentials import credentials_of
+    from config import settings
+
+    class Transfer(settings.Transfer, frozen=True, kw_only=True):
+        hosts_dir: str = str(tmp_path)
+
+    monkeypatch.setattr(settings, "Transfer", Transfer)
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
+    for host in ("r.example", "mirror.example", "other.example"):
+        credentials.store(str(tmp_path / "auth.json"), host, Credential(username=host, password="x"))
+    for host, text in {"r.example": '[host."https://mirror.example"]\n', "bad.example": "typo = 1\n"}.items():
+        (tmp_path / host).mkdir()
+        (tmp_path / host / "hosts.toml").write_text(text)
+    assert sorted(credentials_of(["r.example", "bad.example"])) == ["mirror.example", "r.example"]

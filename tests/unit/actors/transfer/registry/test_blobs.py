@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from actors.transfer.registry.policy import Policy
-from actors.transfer.registry.ranges import split
 from tests.support import faultyproxy
 from tests.support.faultyproxy import FaultyProxy
 from tests.support.httpserver import Exchange, HttpServer
@@ -62,9 +61,9 @@ def test_parts_are_read_in_parallel_over_one_client(
     server: Registry, proxy: FaultyProxy, client: MakeClient, repository: str, blob: Descriptor
 ) -> None:
     one, ref = client(), reference(proxy.host, repository)
-    parts = list(split(len(DATA), part_bytes=200_000))
+    parts = [(offset, 200_000) for offset in range(0, len(DATA), 200_000)]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda part: read_all(one, ref, blob, part.offset, part.length), parts))
+        found = list(pool.map(lambda part: read_all(one, ref, blob, *part), parts))
     assert b"".join(found) == DATA
     assert len(proxy.seen("GET", "/blobs/")) == len(parts) == 8
 

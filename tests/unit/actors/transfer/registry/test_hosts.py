@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from actors.transfer.registry.host import Host, is_loopback, origin
-from actors.transfer.registry.hosts import hosts_for
+from actors.transfer.registry.hosts import hosts_for, names_of
 from wharfie import errors
 
 
@@ -95,3 +95,25 @@ def test_loopback_is_this_machine_and_nothing_that_looks_like_it(authority: str,
 def test_an_origin_has_its_port_written() -> None:
     assert origin("https://A.example/x") == origin("https://a.example:443/y") == "https://a.example:443"
     assert origin("http://a.example") != origin("https://a.example")
+
+
+@pytest.mark.parametrize(
+    ("url", "names"),
+    [
+        ("https://r.example/v2", ["r.example", "r.example:443"]),
+        ("https://r.example:443/v2", ["r.example:443", "r.example"]),
+        ("http://r.example:443/v2", ["r.example:443"]),
+        ("https://R.example:5000/v2", ["R.example:5000", "r.example:5000"]),
+        ("http://[::1]/v2", ["[::1]", "[::1]:80"]),
+        ("https://registry-1.docker.io/v2", ["registry-1.docker.io", "registry-1.docker.io:443", "docker.io"]),
+    ],
+)
+def test_a_host_is_called_with_and_without_its_usual_port(url: str, names: list[str]) -> None:
+    assert Host(url=url).names == names
+
+
+def test_the_names_of_a_registry_are_its_own_and_its_mirrors(tmp_path: Path) -> None:
+    (tmp_path / "r.example").mkdir()
+    (tmp_path / "r.example" / "hosts.toml").write_text('[host."https://mirror.example:5000"]\n')
+    assert names_of("r.example", [str(tmp_path)]) == ["r.example", "mirror.example:5000"]
+    assert names_of("docker.io", []) == ["docker.io"]
