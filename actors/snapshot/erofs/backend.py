@@ -101,9 +101,9 @@ class Erofs(Overlayfs):
         try:
             if not self._mounts.show(image, self.layer(number)):
                 return
-        except FileNotFoundError:
-            raise DataLoss(f"image '{image}' is gone; {_REMEDY}") from None
         except OSError as error:
+            if not os.path.exists(image):
+                raise DataLoss(f"image '{image}' is gone; {_REMEDY}") from None
             reason = (error.strerror or str(error)).lower()
             if error.errno in _BROKEN:
                 raise DataLoss(f"image '{image}' is broken ({reason}); {_REMEDY}") from None
