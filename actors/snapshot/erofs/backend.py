@@ -32,6 +32,7 @@ from wharfie.types.snapshots import Kind, Usage
 _PLACE = "layer"
 _BLOCK_UNIT_BYTES = 512
 _BROKEN = frozenset({errno.EINVAL, errno.EUCLEAN, errno.EIO})
+_NO_ROOM = frozenset({errno.E2BIG, errno.ERANGE, errno.ENAMETOOLONG, errno.EFBIG})
 _REMEDY = "remove the snapshots above it and unpack the image again"
 
 
@@ -127,9 +128,12 @@ class Erofs(Overlayfs):
                 os.fsync(fd)
             failpoint.hit("erofs.commit.written")
             os.rename(unfinished, self.image(number))
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(OSError):
                 os.unlink(unfinished)
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                reason = (error.strerror or str(error)).lower()
+                raise FailedPrecondition(f"files of snapshot number {number} have no room in an image: {reason}") from None
             raise
         finally:
             os.close(fd)

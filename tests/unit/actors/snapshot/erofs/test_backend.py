@@ -11,7 +11,7 @@ from actors.plugins.context import SkipPlugin
 from actors.snapshot.erofs.backend import Erofs
 from linux import mount, mountinfo
 from tests.support import erofsimages, tars
-from wharfie.errors import DataLoss
+from wharfie.errors import DataLoss, FailedPrecondition
 from wharfie.types.base import Mount
 from wharfie.types.snapshots import Kind
 
@@ -134,6 +134,18 @@ def test_an_image_that_is_gone_or_broken_is_told(shm: str) -> None:
     with pytest.raises(DataLoss, match="broken"):
         backend.usage(7)
     assert not os.path.exists(f"{shm}/8")
+
+
+def test_files_that_have_no_room_in_an_image_are_told_and_the_snapshot_stays(shm: str) -> None:
+    backend = Erofs(shm)
+    backend.prepare(1, [], Kind.ACTIVE)
+    with open(f"{shm}/1/fs/f", "w") as file:
+        os.setxattr(file.fileno(), "user.large", bytes(1 << 16))
+    with pytest.raises(FailedPrecondition, match="no room in an image"):
+        backend.commit(1)
+    assert sorted(os.listdir(f"{shm}/1")) == ["fs", "work"]
+    os.removexattr(f"{shm}/1/fs/f", "user.large")
+    assert backend.commit(1).inodes == 2
 
 
 def test_a_layer_that_came_as_an_image_is_committed_as_it_is(shm: str) -> None:
