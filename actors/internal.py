@@ -194,6 +194,21 @@ class Numbers(Message, frozen=True, kw_only=True):
 
     numbers: list[int]
     highest: int
+    committed: list[int] = []
+    """Those of committed snapshots."""
+
+
+class SnapshotLost(Message, frozen=True, kw_only=True):
+    """`snapshot.lost`: which of these committed snapshots have no directory any more, though they have names."""
+
+    snapshotter: str
+    keys: list[str]
+
+
+class Lost(Message, frozen=True, kw_only=True):
+    """Reply of `snapshot.lost`."""
+
+    keys: list[str]
 
 
 class ForwardedEvent(Message, frozen=True, kw_only=True):

@@ -57,6 +57,18 @@ def choice(*options: str) -> Kind:
     return Kind(name="string", expected=f"one of {words}", read=read)
 
 
+def boolean() -> Kind:
+    """True or false; environment variables say it as words."""
+
+    def read(value: object) -> bool:
+        found = {"true": True, "false": False}.get(value) if isinstance(value, str) else value
+        if not isinstance(found, bool):
+            raise BadValue("write true or false")
+        return found
+
+    return Kind(name="boolean", expected="true or false", read=read)
+
+
 def integer(low: int, high: int, *, unit: str = "") -> Kind:
     """A whole number between two bounds, both allowed."""
 

@@ -261,8 +261,25 @@ class Snapshot(Section, frozen=True, kw_only=True):
     ] = "filesystem"
     mount_options: Annotated[
         tuple[str, ...],
-        Key(kind.strings("a mount option"), "added to every overlay mount of a container"),
+        Key(kind.strings("a mount option"), 'added to every overlay mount of a container, such as "volatile"'),
     ] = ()
+    slow_chown: Annotated[
+        bool,
+        Key(
+            kind.boolean(),
+            "for user namespaces: copy an image's files and change their owners where the kernel cannot show them so",
+        ),
+    ] = False
+    sync_remove: Annotated[
+        bool, Key(kind.boolean(), "a removed snapshot's space is free when the removal is answered, and not soon after")
+    ] = False
+    upperdir_label: Annotated[
+        bool,
+        Key(
+            kind.boolean(),
+            "tell a snapshot's own directory in the label containerd.io/snapshot/overlay.upperdir (overlayfs)",
+        ),
+    ] = False
 
 
 class Transfer(Section, frozen=True, kw_only=True):

@@ -67,11 +67,14 @@ def mount_one(source: str, target: str, *, fstype: str, options: Iterable[str] =
     """Mount with options as OCI writes them, in as many steps as the kernel needs.
 
     A read-only bind mount is bound and then remounted; propagation follows; an overlay may have more lower
-    directories than fit a page. On failure nothing stays mounted.
+    directories than fit a page; with `uidmap` and `gidmap` a bind mount's files, or those of an overlay's lower
+    directories, have other owners (`linux.idmap`). On failure nothing stays mounted.
     Raises `OSError`, or `ValueError` for an option that is not supported.
     """
     parsed = mountoptions.parse(options)
-    if parsed.flags & MS_BIND and not parsed.flags & MS_REMOUNT:
+    if parsed.mappings and not parsed.flags & MS_REMOUNT:
+        _mount_mapped(source, target, fstype=fstype, parsed=parsed)
+    elif parsed.flags & MS_BIND and not parsed.flags & MS_REMOUNT:
         mount(source, target, flags=parsed.flags & _BIND_FIRST)
     elif fstype == "overlay" and overlay.is_long(parsed.data):
         overlay.mount_long(source, target, flags=parsed.flags, options=parsed.data)
@@ -87,6 +90,45 @@ def mount_one(source: str, target: str, *, fstype: str, options: Iterable[str] =
         if not parsed.flags & MS_REMOUNT:
             umount(target, MNT_DETACH | UMOUNT_NOFOLLOW)
         raise
+
+
+def _mount_mapped(source: str, target: str, *, fstype: str, parsed: mountoptions.MountOptions) -> None:
+    from linux import idmap
+
+    uids, gids = map(idmap.parse, parsed.mappings)
+    if not parsed.flags & MS_BIND and fstype != "overlay":
+        raise ValueError(f"mount options 'uidmap' and 'gidmap' are not supported for file system '{fstype}'")
+    with idmap.user_namespace(uids, gids) as userns:
+        if parsed.flags & MS_BIND:
+            tree = idmap.clone(source, userns, recursive=bool(parsed.flags & MS_REC))
+            try:
+                idmap.attach(tree, target)
+            finally:
+                os.close(tree)
+            return
+        try:
+            mount_mapped_overlay(source, target, parsed=parsed, userns=userns)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            mount_mapped_overlay(source, target, parsed=parsed, userns=userns, attached=True)
+
+
+def mount_mapped_overlay(
+    source: str, target: str, *, parsed: mountoptions.MountOptions, userns: int, attached: bool = False
+) -> None:
+    """Mount an overlay whose lower directories are seen mapped; see `idmap.shown` for `attached`."""
+    from linux import idmap
+
+    lower = [one for one in parsed.data if one.startswith("lowerdir=")]
+    rest = [one for one in parsed.data if not one.startswith("lowerdir=")]
+    directories = [path for one in lower for path in overlay.split_lowerdir(one.removeprefix("lowerdir="))]
+    with idmap.shown(directories, userns, attached=attached) as paths:
+        options = [*rest, "lowerdir=" + ":".join(paths)]
+        if overlay.is_long(options):
+            overlay.mount_long(source, target, flags=parsed.flags, options=options)
+        else:
+            mount(source, target, fstype="overlay", flags=parsed.flags, data=",".join(options))
 
 
 def mount_all(mounts: Iterable[Mount | tuple[str, str, str, tuple[str, ...]]], *, root: str = "") -> None:

@@ -78,7 +78,8 @@ _PROPAGATION = {
 }
 # They ask for work in user space that is not done here; ignoring them would mount something else than was
 # asked for.
-_UNSUPPORTED = frozenset({"loop", "uidmap", "gidmap", "idmap", "ridmap"})
+_UNSUPPORTED = frozenset({"loop", "idmap", "ridmap"})
+_MAPPINGS = ("uidmap", "gidmap")
 
 
 class MountOptions(NamedTuple):
@@ -89,14 +90,17 @@ class MountOptions(NamedTuple):
     """What the file system itself gets, in order."""
     propagation: tuple[int, ...]
     """Flags of the calls that follow the mount, in order."""
+    mappings: tuple[str, ...] = ()
+    """How users and groups are mapped, in the words of `linux.idmap`; nothing, or both."""
 
 
 def parse(options: Iterable[str]) -> MountOptions:
     """Sort `options`; of two that contradict each other the later one wins, as in mount(8).
 
     Options beginning with `X-` or `x-` are comments for user space and dropped.
-    Raises `ValueError` for an option that is understood and not supported.
+    Raises `ValueError` for an option that is understood and not supported, or one of `uidmap` and `gidmap` alone.
     """
+    mappings: dict[str, str] = {}
     flags = 0
     data: list[str] = []
     propagation: list[int] = []
@@ -107,8 +111,17 @@ def parse(options: Iterable[str]) -> MountOptions:
             flags &= ~_CLEAR[option]
         elif option in _PROPAGATION:
             propagation.append(_PROPAGATION[option])
+        elif option.startswith(("uidmap=", "gidmap=")):
+            mappings[option[:6]] = option[7:]
         elif option.partition("=")[0] in _UNSUPPORTED:
             raise ValueError(f"mount option {option!r} is not supported")
         elif option and option != "defaults" and not option.startswith(("X-", "x-")):
             data.append(option)
-    return MountOptions(flags=flags, data=tuple(data), propagation=tuple(propagation))
+    if len(mappings) == 1:
+        raise ValueError("mount options 'uidmap' and 'gidmap' only go together")
+    return MountOptions(
+        flags=flags,
+        data=tuple(data),
+        propagation=tuple(propagation),
+        mappings=tuple(mappings[name] for name in _MAPPINGS if name in mappings),
+    )

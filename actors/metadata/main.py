@@ -157,7 +157,8 @@ def services_of(loaded: Loaded, store: Transactions, registry: Registry, setting
     """What the worker serves: the service plugins that loaded, and what other workers ask, which is always there."""
     snapshotters = snapshotters_of(registry)
     own = [found for (kind, _), found in loaded.instances.items() if kind == SERVICE]
-    names = SnapshotService(store, default=settings.snapshot.snapshotter, known=snapshotters)
+    upperdirs = {"overlayfs": Paths.of(settings).snapshotter("overlayfs")} if settings.snapshot.upperdir_label else {}
+    names = SnapshotService(store, default=settings.snapshot.snapshotter, known=snapshotters, upperdirs=upperdirs)
     return [
         *own,
         ForwardService(store),

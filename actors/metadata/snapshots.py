@@ -7,7 +7,7 @@ is not.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -39,6 +39,7 @@ from wharfie.types.snapshots import Info, Kind
 FIELDS = masks.Fields("a snapshot", frozenset({"labels"}), frozenset({"labels"}), (masks.Path("labels"),))
 
 CHILDREN_SHOWN = 5
+UPPERDIR_LABEL = "containerd.io/snapshot/overlay.upperdir"
 
 _ANCESTORS = """
 WITH RECURSIVE chain(number, parent, depth) AS (
@@ -56,12 +57,16 @@ class SnapshotService:
     Args:
         default: the snapshotter of a request that names none.
         known: the snapshotters that there are; another one is `invalid_argument`.
+        upperdirs: snapshotters that tell a snapshot's own directory in a label, and where their directories are.
     """
 
-    def __init__(self, store: Transactions, *, default: str, known: Collection[str]) -> None:
+    def __init__(
+        self, store: Transactions, *, default: str, known: Collection[str], upperdirs: Mapping[str, str] | None = None
+    ) -> None:
         self.store = store
         self._default = default
         self._known = frozenset(known)
+        self._upperdirs = upperdirs or {}
 
     def _ancestors(self, number: int) -> list[int]:
         return [ancestor for (ancestor,) in self.store.read(_ANCESTORS, (number,))]
@@ -71,19 +76,22 @@ class SnapshotService:
     @handles("snapshots.stat")
     def stat(self, call: Call, request: snapshots.Stat) -> bytes:
         """What is known of a snapshot. Raises: NotFound, InvalidArgument (unknown snapshotter)."""
-        return self._record(self._place(call, request.snapshotter), request.key)[0]
+        place = self._place(call, request.snapshotter)
+        record, number, *_ = self._record(place, request.key)
+        return self._shown(place, record, number)
 
     @handles("snapshots.list")
     def list(self, call: Call, request: snapshots.List) -> bytes:
         """A snapshotter's snapshots by name; filters on `kind, name, parent, labels.K`."""
         filters = Filters(request.filters)
-        rows = [
-            row[0]
-            for row in self.store.read(
-                "SELECT record FROM snapshots WHERE namespace = ? AND snapshotter = ? ORDER BY name",
-                self._place(call, request.snapshotter),
-            )
-        ]
+        place = self._place(call, request.snapshotter)
+        found = self.store.read(
+            "SELECT record, number FROM snapshots WHERE namespace = ? AND snapshotter = ? ORDER BY name", place
+        )
+        if place.snapshotter in self._upperdirs:
+            rows = [self._shown(place, record, number) for record, number in found]
+        else:
+            rows = [row[0] for row in found]
         if not filters.always:
             rows = [row for row in rows if _matches(records.decode(row, Info), filters)]
         return records.listing("snapshots", rows)
@@ -103,7 +111,7 @@ class SnapshotService:
         record = protocol.encode(replace(old, labels=labels, updated_at_ns=self.store.now_ns()))
         self.store.connection.execute("UPDATE snapshots SET record = ? WHERE number = ?", (record, found[1]))
         self._relabel(place, found[1], old, labels)
-        return record
+        return self._shown(place, record, found[1])
 
     def _relabel(self, place: Place, number: int, old: Info, labels: Labels) -> None:
         graph = self.store.graph
@@ -247,16 +255,25 @@ class SnapshotService:
 
     @handles("metadata.snapshot_numbers")
     def numbers(self, call: Call, request: SnapshotNumbers) -> Numbers:
-        """All numbers of a snapshotter, in every namespace, and the highest that any snapshot ever got."""
+        """All numbers of a snapshotter, in every namespace, those of committed ones, and the highest ever given."""
         del call
         rows = self.store.read(
-            "SELECT number FROM snapshots WHERE snapshotter = ? ORDER BY number", (request.snapshotter,)
-        )
-        numbers = [number for (number,) in rows]
+            "SELECT number, kind FROM snapshots WHERE snapshotter = ? ORDER BY number", (request.snapshotter,)
+        ).fetchall()
+        numbers = [number for number, _ in rows]
+        committed = [number for number, kind in rows if kind == Kind.COMMITTED]
         highest = self.store.read("SELECT seq FROM sqlite_sequence WHERE name = 'snapshots'").fetchone()
-        return Numbers(numbers=numbers, highest=int(highest[0]) if highest else 0)
+        return Numbers(numbers=numbers, committed=committed, highest=int(highest[0]) if highest else 0)
 
     # -- rows --------------------------------------------------------------------------------------------------------
+
+    def _shown(self, place: Place, record: bytes, number: int) -> bytes:
+        """A record as clients see it."""
+        root = self._upperdirs.get(place.snapshotter)
+        if root is None:
+            return record
+        info = records.decode(record, Info)
+        return protocol.encode(replace(info, labels={**info.labels, UPPERDIR_LABEL: f"{root}/{number}/fs"}))
 
     def _place(self, call: Call, snapshotter: str) -> Place:
         name = snapshotter or self._default

@@ -17,6 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from typing import ClassVar
 
+from actors.snapshot.idmaps import IdMaps
 from wharfie.types.base import Mount
 from wharfie.types.snapshots import Kind, Usage
 
@@ -28,28 +29,34 @@ class Backend(ABC):
         name: what requests call it; a directory of this name holds its snapshots.
         copies: `prepare` of an active snapshot takes as long as its parent is large, so it must not run in the loop.
         rebases: a snapshot prepared without a parent may be committed on top of one.
+        restores: `numbers` and `restore` work, so that what was lost is found and made anew.
+        maps_ids: `prepare` and `mounts` take mappings of ids; others never get any.
     """
 
     name: ClassVar[str]
     copies: ClassVar[bool] = False
     rebases: ClassVar[bool] = False
+    restores: ClassVar[bool] = False
+    maps_ids: ClassVar[bool] = False
 
     @abstractmethod
-    def prepare(self, number: int, parents: Sequence[int], kind: Kind) -> None:
+    def prepare(self, number: int, parents: Sequence[int], kind: Kind, ids: IdMaps | None = None) -> None:
         """Make the directory of a new snapshot. Idempotent and atomic.
 
         Args:
             number: of the new snapshot.
             parents: numbers of its ancestors, nearest first; all committed.
             kind: active or view.
+            ids: as whose the parents' files are seen; this takes as long as a copy.
 
         Raises:
             DataLoss: the directory of the nearest parent is gone.
+            FailedPrecondition: ids cannot be mapped here.
         """
 
     @abstractmethod
-    def mounts(self, number: int, parents: Sequence[int], kind: Kind) -> list[Mount]:
-        """How to see the snapshot's files: the same list each time. Pure, touches no file."""
+    def mounts(self, number: int, parents: Sequence[int], kind: Kind, ids: IdMaps | None = None) -> list[Mount]:
+        """How to see the snapshot's files: the same list each time. Touches no file unless ids are mapped."""
 
     @abstractmethod
     def commit(self, number: int) -> Usage:
@@ -76,6 +83,14 @@ class Backend(ABC):
     def numbers(self) -> list[int]:
         """The numbers that have a directory, for who looks for those without a name; none when it cannot be told."""
         return []
+
+    def restore(self, number: int, lost: int) -> None:
+        """Make the directory of a snapshot that was written anew that of the one that lost its own. Atomic.
+
+        Raises:
+            FileExistsError: that one has a directory.
+        """
+        raise NotImplementedError(f"snapshotter '{self.name}' restores nothing")
 
     def close(self) -> None:  # noqa: B027
         """Let go of what a stopped daemon needs no more: the worker ends in order. What is in use is not disturbed."""

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 from actors.plugins.context import SkipPlugin
 from actors.snapshot.diskusage import measure
+from actors.snapshot.idmaps import IdMaps
 from actors.snapshot.local import LocalBackend, bind
 from actors.snapshot.removal import remove_tree
 from linux import btrfs
@@ -48,8 +49,9 @@ class Btrfs(LocalBackend):
         super().__init__(root, flush=flush)
         _try_subvolume(root)
 
-    def fill(self, building: str, parents: Sequence[int], kind: Kind) -> None:
+    def fill(self, building: str, parents: Sequence[int], kind: Kind, ids: IdMaps | None = None) -> None:
         """See `LocalBackend.fill`."""
+        del ids
         files = f"{building}/fs"
         if parents and kind is Kind.ACTIVE:
             parent = self.files(parents[0])
@@ -60,8 +62,9 @@ class Btrfs(LocalBackend):
             btrfs.create(files)
             os.chmod(files, 0o755)
 
-    def mounts(self, number: int, parents: Sequence[int], kind: Kind) -> list[Mount]:
+    def mounts(self, number: int, parents: Sequence[int], kind: Kind, ids: IdMaps | None = None) -> list[Mount]:
         """See `Backend.mounts`."""
+        del ids
         if kind is Kind.ACTIVE:
             return [bind(self.files(number), writable=True)]
         return [bind(self.files(parents[0] if parents else number), writable=False)]

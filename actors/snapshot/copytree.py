@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import stat
+from collections.abc import Callable
 
 from linux.files import copy_range
 
@@ -21,27 +22,43 @@ _FICLONE = 0x40049409
 """ioctl(2) FICLONE: share the data of a whole file."""
 
 _NO_REFLINK = frozenset({errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ETXTBSY})
+_CAPABILITY = "security.capability"
+_REVISION_MASK = 0xFF000000
+_REVISION_2 = 0x02000000
+_REVISION_3 = 0x03000000
+"""Versions of that attribute's value: the kernel's vfs_cap_data and vfs_ns_cap_data."""
+
 _NO_XATTR = frozenset({errno.EOPNOTSUPP, errno.ENODATA})
 
 
-def copy_tree(source: str, target: str) -> None:
+Owner = Callable[[int, int], tuple[int, int]]
+"""User and group of a file in the copy, by those of the original."""
+
+
+def copy_tree(source: str, target: str, *, owner: Owner | None = None) -> None:
     """Copy a directory with all below it into the directory `target`, which is made.
 
     Not atomic: on an error the caller removes `target`. Mount points are copied as what is mounted there. Symbolic
     links are copied, never followed.
+
+    Args:
+        source: the directory.
+        target: the copy.
+        owner: whose the files become; by default they keep their owners.
 
     Raises:
         FileExistsError: `target` exists.
         OSError: the first thing that could not be copied.
     """
     os.mkdir(target, 0o700)
-    _Copy(source, target).run()
+    _Copy(source, target, owner).run()
 
 
 class _Copy:
     """One copy: both roots as descriptors, and where the first link of each inode went."""
 
-    def __init__(self, source: str, target: str) -> None:
+    def __init__(self, source: str, target: str, owner: Owner | None) -> None:
+        self._owner = owner
         self._roots = (source, target)
         self._source = self._target = -1
         self._linked: dict[tuple[int, int], str] = {}
@@ -120,7 +137,10 @@ class _Copy:
 
     def _attributes(self, path: str, status: os.stat_result) -> None:
         target = self._target
-        os.chown(path, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
+        owner = (status.st_uid, status.st_gid)
+        if self._owner is not None:
+            owner = self._owner(*owner)
+        os.chown(path, *owner, dir_fd=target, follow_symlinks=False)
         self._xattrs(path)
         if not stat.S_ISLNK(status.st_mode):
             os.chmod(path, stat.S_IMODE(status.st_mode), dir_fd=target)
@@ -142,7 +162,17 @@ class _Copy:
                 if error.errno in _NO_XATTR:
                     continue
                 raise
+            if name == _CAPABILITY and self._owner is not None:
+                value = _capability_of(value, self._owner(0, 0)[0])
             os.setxattr(f"/proc/self/fd/{self._target}/{path}", name, value, follow_symlinks=False)
+
+
+def _capability_of(value: bytes, root: int) -> bytes:
+    """A file's capabilities as those of a user namespace's: valid where its root is the user `root`."""
+    magic = int.from_bytes(value[:4], "little")
+    if magic & _REVISION_MASK != _REVISION_2:
+        return value
+    return (_REVISION_3 | magic & ~_REVISION_MASK).to_bytes(4, "little") + value[4:20] + root.to_bytes(4, "little")
 
 
 def _copy_data(source: int, target: int, status: os.stat_result) -> None:

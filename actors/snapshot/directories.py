@@ -20,6 +20,7 @@ import os
 from collections.abc import Callable, Collection
 
 from actors.snapshot.removal import remove_tree
+from linux.files import rename
 from wharfie import failpoint
 
 log = logging.getLogger("snapshot")
@@ -80,6 +81,10 @@ class Directories:
     def remove(self, number: int) -> None:
         """Put a snapshot's directory away. Idempotent."""
         self._put_away(str(number))
+
+    def move(self, number: int, place: int) -> None:
+        """Give a directory another number, which has none. Atomic."""
+        rename(self.path(number), self.path(place))
 
     def cleanup(self, known: Collection[int], highest: int) -> int:
         """Put away the directories of numbers up to `highest` that are not `known`, and tell how many."""

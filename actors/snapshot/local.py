@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from actors.snapshot.backend import Backend
 from actors.snapshot.directories import Directories
 from actors.snapshot.diskusage import measure
+from actors.snapshot.idmaps import IdMaps
 from actors.snapshot.removal import remove_tree
 from linux.files import syncfs
 from wharfie.errors import DataLoss
@@ -23,6 +24,8 @@ class LocalBackend(Backend):
         root: absolute path of this snapshotter's directory; made when missing.
         flush: write everything to disk before a snapshot counts as committed.
     """
+
+    restores = True
 
     def __init__(self, root: str, *, flush: bool = True) -> None:
         self.directories = Directories(root, delete=self.delete)
@@ -40,17 +43,17 @@ class LocalBackend(Backend):
         """Free the space of a directory of `directories`. Idempotent."""
         remove_tree(path)
 
-    def prepare(self, number: int, parents: Sequence[int], kind: Kind) -> None:
+    def prepare(self, number: int, parents: Sequence[int], kind: Kind, ids: IdMaps | None = None) -> None:
         """See `Backend.prepare`."""
         if parents and not os.path.isdir(self.layer(parents[0])):
             raise DataLoss(
                 f"directory of snapshot number {parents[0]} is gone from '{self.directories.root}'; "
                 "remove the snapshots above it and unpack the image again"
             )
-        self.directories.build(number, lambda building: self.fill(building, parents, kind))
+        self.directories.build(number, lambda building: self.fill(building, parents, kind, ids))
 
     @abstractmethod
-    def fill(self, building: str, parents: Sequence[int], kind: Kind) -> None:
+    def fill(self, building: str, parents: Sequence[int], kind: Kind, ids: IdMaps | None) -> None:
         """Put into an empty directory what a new snapshot consists of."""
 
     def commit(self, number: int) -> Usage:
@@ -79,6 +82,10 @@ class LocalBackend(Backend):
     def numbers(self) -> list[int]:
         """See `Backend.numbers`."""
         return self.directories.numbers()
+
+    def restore(self, number: int, lost: int) -> None:
+        """See `Backend.restore`."""
+        self.directories.move(number, lost)
 
     def sweep(self) -> None:
         """See `Backend.sweep`."""

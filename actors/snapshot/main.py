@@ -14,7 +14,11 @@ from actors.plugins.context import InitContext
 from actors.plugins.discover import discover
 from actors.plugins.load import Init, Loaded, load
 from actors.snapshot.backend import Backend
+from actors.snapshot.housekeeping import Housekeeping
+from actors.snapshot.names import Names
 from actors.snapshot.service import SnapshotService
+from actors.snapshot.snapshotters import Snapshotters
+from actors.snapshot.sweeper import Sweeper
 from actors.worker import Worker
 from config.paths import Paths
 from config.settings import Settings
@@ -33,9 +37,13 @@ def main(control: Control, settings: Settings) -> None:
 
     async def start() -> dict[str, Any]:
         loaded = load(discover(settings.plugin_dir), worker="snapshot", settings=settings, inits=inits(settings, paths))
-        service = service_of(worker, loaded, default=settings.snapshot.snapshotter)
+        snapshot = settings.snapshot
+        service, housekeeping = services_of(
+            worker, loaded, default=snapshot.snapshotter, sync_remove=snapshot.sync_remove
+        )
         worker.add(service)
-        worker.spawn(service.heal())
+        worker.add(housekeeping)
+        worker.spawn(housekeeping.heal())
         return loaded.ready_info()
 
     worker.run(start)
@@ -44,13 +52,14 @@ def main(control: Control, settings: Settings) -> None:
 def inits(settings: Settings, paths: Paths) -> dict[str, Init]:
     """How this worker's own plugins start, by full id."""
     flush = settings.snapshot.flush == "filesystem"
+    mount_options, slow_chown = settings.snapshot.mount_options, settings.snapshot.slow_chown
 
     def overlayfs(context: InitContext) -> Backend:
         from actors.snapshot.overlayfs import Overlayfs
 
         root = context.exports["root"] = paths.snapshotter("overlayfs")
         context.capabilities.append("rebase")
-        return Overlayfs(root, mount_options=settings.snapshot.mount_options, flush=flush)
+        return Overlayfs(root, mount_options=mount_options, flush=flush, slow_chown=slow_chown)
 
     def native(context: InitContext) -> Backend:
         from actors.snapshot.native import Native
@@ -69,7 +78,7 @@ def inits(settings: Settings, paths: Paths) -> dict[str, Init]:
 
         root = context.exports["root"] = paths.snapshotter("erofs")
         context.capabilities.append("rebase")
-        return Erofs(root, mount_options=settings.snapshot.mount_options, flush=flush)
+        return Erofs(root, mount_options=mount_options, flush=flush, slow_chown=slow_chown)
 
     return {
         f"{SNAPSHOTTER}.overlayfs": overlayfs,
@@ -79,11 +88,12 @@ def inits(settings: Settings, paths: Paths) -> dict[str, Init]:
     }
 
 
-def service_of(worker: Worker, loaded: Loaded, *, default: str) -> SnapshotService:
-    """The service over all snapshotters that loaded; it knows of the others why they did not."""
-    return SnapshotService(
-        worker,
-        backends={
+def services_of(
+    worker: Worker, loaded: Loaded, *, default: str, sync_remove: bool = False
+) -> tuple[SnapshotService, Housekeeping]:
+    """What serves all snapshotters that loaded; it knows of the others why they did not."""
+    snapshotters = Snapshotters(
+        {
             plugin_id: instance
             for (kind, plugin_id), instance in loaded.instances.items()
             if kind == SNAPSHOTTER and isinstance(instance, Backend)
@@ -91,3 +101,14 @@ def service_of(worker: Worker, loaded: Loaded, *, default: str) -> SnapshotServi
         skipped={plugin.id: plugin.reason for plugin in loaded.plugins if plugin.type == SNAPSHOTTER},
         default=default,
     )
+    names, sweeper = Names(worker), Sweeper(worker)
+    housekeeping = Housekeeping(worker, snapshotters=snapshotters, names=names, sweeper=sweeper)
+    service = SnapshotService(
+        worker,
+        snapshotters=snapshotters,
+        names=names,
+        sweeper=sweeper,
+        housekeeping=housekeeping,
+        sync_remove=sync_remove,
+    )
+    return service, housekeeping

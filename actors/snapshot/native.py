@@ -13,6 +13,7 @@ import os
 from collections.abc import Sequence
 
 from actors.snapshot.copytree import copy_tree
+from actors.snapshot.idmaps import IdMaps
 from actors.snapshot.local import LocalBackend, bind
 from wharfie.types.base import Mount
 from wharfie.types.snapshots import Kind
@@ -24,8 +25,9 @@ class Native(LocalBackend):
     name = "native"
     copies = True
 
-    def fill(self, building: str, parents: Sequence[int], kind: Kind) -> None:
+    def fill(self, building: str, parents: Sequence[int], kind: Kind, ids: IdMaps | None = None) -> None:
         """See `LocalBackend.fill`."""
+        del ids
         files = f"{building}/fs"
         if parents and kind is Kind.ACTIVE:
             copy_tree(self.files(parents[0]), files)
@@ -33,8 +35,9 @@ class Native(LocalBackend):
             os.mkdir(files, 0o755)
             os.chmod(files, 0o755)  # mkdir obeyed the umask
 
-    def mounts(self, number: int, parents: Sequence[int], kind: Kind) -> list[Mount]:
+    def mounts(self, number: int, parents: Sequence[int], kind: Kind, ids: IdMaps | None = None) -> list[Mount]:
         """See `Backend.mounts`."""
+        del ids
         if kind is Kind.ACTIVE:
             return [bind(self.files(number), writable=True)]
         return [bind(self.files(parents[0] if parents else number), writable=False)]

@@ -12,17 +12,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 from weakref import WeakValueDictionary
 
 from actors import internal
 from actors.call import Call, Pass, handles
+from actors.snapshot import idmaps
 from actors.snapshot.backend import Backend
+from actors.snapshot.housekeeping import Housekeeping
+from actors.snapshot.idmaps import GID_LABEL, UID_LABEL, IdMaps
+from actors.snapshot.names import Names
+from actors.snapshot.snapshotters import Snapshotters
 from actors.snapshot.sweeper import Sweeper
 from actors.worker import Worker
 from wharfie import failpoint
-from wharfie.errors import FailedPrecondition, InvalidArgument, NotFound, Unimplemented
+from wharfie.errors import DataLoss, FailedPrecondition, Unimplemented
 from wharfie.types import snapshots
 from wharfie.types.base import Empty
 from wharfie.types.snapshots import Kind, Mounts, Usage
@@ -40,9 +45,7 @@ class SnapshotService:
     """Handlers of the snapshot worker.
 
     Args:
-        backends: the snapshotters that work here, by name.
-        skipped: those that do not, with the reason.
-        default: which one a request that names none gets.
+        sync_remove: a removal is answered when the space is free.
     """
 
     # `_rows` spares a commit the question for the number of a snapshot that was prepared by this process. It may be out
@@ -50,29 +53,43 @@ class SnapshotService:
     #
     # A prepare that fails takes the name back that metadata gave it. When it is tried again under the same key,
     # metadata repeats its first answer: a number that no name knows any more. `_taken_back` has the keys of such
-    # failures in this process; of earlier ones `_born_before` tells, the highest number given before it began.
+    # failures in this process; of earlier ones the housekeeping tells, by the highest number given before it began.
 
     def __init__(
-        self, worker: Worker, *, backends: Mapping[str, Backend], skipped: Mapping[str, str], default: str
+        self,
+        worker: Worker,
+        *,
+        snapshotters: Snapshotters,
+        names: Names,
+        sweeper: Sweeper,
+        housekeeping: Housekeeping,
+        sync_remove: bool = False,
     ) -> None:
         self._worker = worker
-        self._backends = backends
-        self._skipped = skipped
-        self._default = default
+        self._snapshotters = snapshotters
+        self._names = names
+        self._sweeper = sweeper
+        self._housekeeping = housekeeping
+        self._losses = housekeeping.losses
+        self._sync_remove = sync_remove
         self._locks: WeakValueDictionary[tuple[str, int], asyncio.Lock] = WeakValueDictionary()
-        self._sweeper = Sweeper(worker)
-        worker.on_stop(self._close)
         self._rows: dict[Place, internal.SnapshotRow] = {}
         self._taken_back: dict[str, None] = {}
-        self._born_before: dict[str, int] = {}
 
     # -- handlers ----------------------------------------------------------------------------------------------------
 
     @handles("snapshot.make")
     def make(self, call: Call, request: internal.SnapshotRow) -> Mounts | Coroutine[Any, Any, Mounts]:
         """The directory of a snapshot named just now. Idempotent; a failure leaves neither directory nor name."""
-        backend = self._backends.get(request.info.snapshotter)
-        if backend is None or backend.copies or self._may_be_taken_back(call, request):
+        backend = self._snapshotters.find(request.info.snapshotter)
+        if (
+            backend is None
+            or backend.copies
+            or self._losses
+            or self._may_be_taken_back(call, request)
+            or UID_LABEL in request.info.labels
+            or GID_LABEL in request.info.labels
+        ):
             return self._make_carefully(call, request)
         failpoint.hit("snapshot.prepare.named")
         try:
@@ -85,7 +102,7 @@ class SnapshotService:
     async def show(self, call: Call, request: internal.SnapshotRow) -> Mounts:
         """What prepare or view answered. Makes the directory when a crash kept prepare from it."""
         del call
-        backend = self._backend(request.info.snapshotter)
+        backend = self._snapshotters.get(request.info.snapshotter)
         await self._make(backend, request)
         return _mounts(backend, request)
 
@@ -93,15 +110,20 @@ class SnapshotService:
     async def measure(self, call: Call, request: internal.SnapshotRow) -> Usage:
         """The usage of a snapshot that is still in use."""
         del call
-        backend = self._backend(request.info.snapshotter)
+        backend = self._snapshotters.get(request.info.snapshotter)
         return await self._worker.blocking(backend.usage, request.number)
 
     @handles("snapshots.commit")
-    async def commit(self, call: Call, request: snapshots.Commit) -> Pass:
-        """Measure and flush; metadata then gives it its name. Idempotent under its key."""
-        backend = self._backend(request.snapshotter)
+    async def commit(self, call: Call, request: snapshots.Commit) -> Pass | Empty:
+        """Flush and measure; metadata then gives it its name. Idempotent under its key.
+
+        When the name is that of a snapshot that lost its directory, on the same parent, it gets this one.
+        """
+        backend = self._snapshotters.get(request.snapshotter)
         usage = await self._measure(call, request, backend)
         failpoint.hit("snapshot.commit.measured")
+        if self._losses and await self._restored(call, request, backend):
+            return Empty()
         commit = internal.SnapshotCommit(
             name=request.name,
             key=request.key,
@@ -117,83 +139,16 @@ class SnapshotService:
     def put_away(self, call: Call, request: internal.SnapshotRow) -> Empty | Coroutine[Any, Any, Empty]:
         """The directory of a snapshot without a name goes out of sight; its space is freed in the background."""
         failpoint.hit("snapshot.remove.unnamed")
-        backend = self._backend(request.info.snapshotter)
+        backend = self._snapshotters.get(request.info.snapshotter)
         self._rows.pop(_place(call, backend, request.info.name), None)
-        if (backend.name, request.number) in self._locks:
+        if self._sync_remove or (backend.name, request.number) in self._locks:
             return self._put_away(backend, request.number)
         backend.remove(request.number)
         self._sweeper.wake(backend)
         failpoint.hit("snapshot.remove.renamed")
         return Empty()
 
-    @handles("snapshots.cleanup")
-    async def cleanup(self, call: Call, request: snapshots.Cleanup) -> snapshots.Cleaned:
-        """Remove directories that no name knows, in whatever namespace, and free their space before answering."""
-        backend = self._backend(request.snapshotter)
-        removed = await self._cleanup(backend, call.remaining_s())
-        await self._sweeper.sweep(backend)
-        return snapshots.Cleaned(removed=removed)
-
-    @handles("snapshot.collect")
-    async def collect(self, call: Call, request: internal.SnapshotCollect) -> internal.SnapshotCollected:
-        """See `internal.SnapshotCollect`; of a snapshotter that does not work here nothing is deleted."""
-        backend = self._backends.get(request.snapshotter)
-        if backend is None:
-            return internal.SnapshotCollected()
-        if request.dry:
-            numbers = await self._numbers(backend, call.remaining_s())
-            known = frozenset(numbers.numbers)
-            found = await self._worker.blocking(backend.numbers)
-            return internal.SnapshotCollected(
-                numbers=[number for number in found if number <= numbers.highest and number not in known]
-            )
-        removed = await self._cleanup(backend, call.remaining_s())
-        failpoint.hit("snapshot.collect.put-away")
-        await self._sweeper.sweep(backend)
-        return internal.SnapshotCollected(removed=removed)
-
-    @handles("snapshot.ping")
-    def ping(self, call: Call, request: Empty) -> Empty:
-        """The loop turns."""
-        del call
-        return request
-
-    # -- at start ----------------------------------------------------------------------------------------------------
-
-    async def heal(self) -> None:
-        """Put away what crashes of earlier incarnations left, and free its space. Runs beside the requests."""
-        for backend in self._backends.values():
-            removed = await self._cleanup(backend, None)
-            if removed:
-                log.info("removed %d directories of snapshotter '%s' that no snapshot names", removed, backend.name)
-            await self._sweeper.sweep(backend)
-
-    async def _close(self) -> None:
-        for backend in self._backends.values():
-            await self._worker.blocking(backend.close)
-
     # -- parts -------------------------------------------------------------------------------------------------------
-
-    def _backend(self, name: str) -> Backend:
-        name = name or self._default
-        backend = self._backends.get(name)
-        if backend is None:
-            reason = self._skipped.get(name)
-            said = f"does not work here: {reason}" if reason else f"is unknown; there are {', '.join(self._backends)}"
-            raise InvalidArgument(f"snapshotter '{name}' {said}", details={"field": "snapshotter"})
-        return backend
-
-    async def _find(self, call: Call, key: str, snapshotter: str) -> internal.SnapshotRow | None:
-        try:
-            return await self._worker.call(
-                "metadata.snapshot_get",
-                internal.SnapshotGet(key=key, snapshotter=snapshotter),
-                internal.SnapshotRow,
-                namespace=call.namespace,
-                timeout_s=call.remaining_s(),
-            )
-        except NotFound:
-            return None
 
     async def _measure(self, call: Call, request: snapshots.Commit, backend: Backend) -> Usage:
         """Flush and measure an active snapshot; nothing when there is none, which is for metadata to say."""
@@ -203,7 +158,7 @@ class SnapshotService:
             with contextlib.suppress(FileNotFoundError):
                 return await self._worker.blocking(backend.commit, row.number)
         # Without a row the call may be a repeated one, and metadata knows its answer.
-        row = await self._find(call, request.key, backend.name)
+        row = await self._names.find(call, request.key, backend.name)
         if row is None or row.info.kind is not Kind.ACTIVE:
             return Usage(size=0, inodes=0)
         _check_rebase(backend, row, request)
@@ -221,10 +176,10 @@ class SnapshotService:
         )
         while self._may_be_taken_back(call, row) and not await self._is_named(call, row):
             # An earlier attempt could not make the directory and took the name back; its stored answer is void.
-            row = await self._name(call, create, step=f"create-after-{row.number}")
+            row = await self._names.create(call, create, step=f"create-after-{row.number}")
         failpoint.hit("snapshot.prepare.named")
         try:
-            backend = self._backend(row.info.snapshotter)
+            backend = self._snapshotters.get(row.info.snapshotter)
             await self._make(backend, row)
         except Exception as error:
             return await self._give_up(call, row, error)
@@ -240,26 +195,17 @@ class SnapshotService:
 
     async def _give_up(self, call: Call, row: internal.SnapshotRow, error: Exception) -> Mounts:
         await self._take_back(call, row)
+        if isinstance(error, DataLoss) and (backend := self._snapshotters.find(row.info.snapshotter)):
+            await self._housekeeping.look(backend)
         raise error
-
-    async def _name(self, call: Call, create: internal.SnapshotCreate, *, step: str) -> internal.SnapshotRow:
-        return await self._worker.call(
-            "metadata.snapshot_create",
-            create,
-            internal.SnapshotRow,
-            namespace=call.namespace,
-            key=call.derive(step),
-            lease=call.lease,
-            timeout_s=call.remaining_s(),
-        )
 
     def _may_be_taken_back(self, call: Call, row: internal.SnapshotRow) -> bool:
         """Whether the row may be a stored answer of an attempt that failed, and not made just now."""
-        born_before = self._born_before.get(row.info.snapshotter)
+        born_before = self._housekeeping.born_before.get(row.info.snapshotter)
         return call.attempt > 1 or call.key in self._taken_back or born_before is None or row.number <= born_before
 
     async def _is_named(self, call: Call, row: internal.SnapshotRow) -> bool:
-        found = await self._find(call, row.info.name, row.info.snapshotter)
+        found = await self._names.find(call, row.info.name, row.info.snapshotter)
         return found is not None and found.number == row.number
 
     async def _take_back(self, call: Call, row: internal.SnapshotRow) -> None:
@@ -269,17 +215,11 @@ class SnapshotService:
         if len(self._taken_back) > _REMEMBERED:
             del self._taken_back[next(iter(self._taken_back))]
         try:
-            await self._worker.call(
-                "metadata.snapshot_remove",
-                internal.SnapshotRemove(key=row.info.name, snapshotter=row.info.snapshotter),
-                internal.SnapshotRow,
-                namespace=call.namespace,
-                key=call.derive(f"take-back-{row.number}"),
-            )
+            await self._names.remove(call, row.info.name, row.info.snapshotter, step=f"take-back-{row.number}")
         except Exception as error:
             log.warning("snapshot '%s' cannot be made, and its name not be taken back: %s", row.info.name, error)
         else:
-            if backend := self._backends.get(row.info.snapshotter):
+            if backend := self._snapshotters.find(row.info.snapshotter):
                 await self._put_away(backend, row.number)
         failpoint.hit("snapshot.prepare.taken-back")
 
@@ -287,11 +227,14 @@ class SnapshotService:
         """The directory of an active snapshot or a view, if it is not there yet."""
         if row.info.kind is Kind.COMMITTED:
             return
-        if not backend.copies:
-            backend.prepare(row.number, row.parents, row.info.kind)
+        self._losses.check(backend, row)
+        ids = _ids_of(backend, row)
+        arguments = (row.number, row.parents, row.info.kind, *((ids,) if ids is not None else ()))
+        if not backend.copies and ids is None:
+            backend.prepare(*arguments)
             return
         async with self._alone(backend, row.number):
-            await self._worker.blocking(backend.prepare, row.number, row.parents, row.info.kind)
+            await self._worker.blocking(backend.prepare, *arguments)
 
     @contextlib.asynccontextmanager
     async def _alone(self, backend: Backend, number: int) -> AsyncIterator[None]:
@@ -303,21 +246,25 @@ class SnapshotService:
     async def _put_away(self, backend: Backend, number: int) -> Empty:
         async with self._alone(backend, number):
             backend.remove(number)
-        self._sweeper.wake(backend)
+        if self._sync_remove:
+            await self._sweeper.sweep(backend)
+        else:
+            self._sweeper.wake(backend)
         return Empty()
 
-    async def _numbers(self, backend: Backend, timeout_s: float | None) -> internal.Numbers:
-        return await self._worker.call(
-            "metadata.snapshot_numbers",
-            internal.SnapshotNumbers(snapshotter=backend.name),
-            internal.Numbers,
-            timeout_s=timeout_s,
-        )
-
-    async def _cleanup(self, backend: Backend, timeout_s: float | None) -> int:
-        numbers = await self._numbers(backend, timeout_s)
-        self._born_before.setdefault(backend.name, numbers.highest)
-        return await self._worker.blocking(backend.cleanup, frozenset(numbers.numbers), numbers.highest)
+    async def _restored(self, call: Call, request: snapshots.Commit, backend: Backend) -> bool:
+        """Whether the commit gave a lost snapshot a directory again."""
+        new = await self._names.find(call, request.key, backend.name)
+        lost = await self._names.find(call, request.name, backend.name)
+        if new is None or lost is None or not self._losses.has(backend, lost.number):
+            return False
+        if new.info.kind is not Kind.ACTIVE or lost.info.parent != (request.parent or new.info.parent):
+            return False
+        async with self._alone(backend, new.number):
+            await self._worker.blocking(backend.restore, new.number, lost.number)
+        self._losses.found(backend, lost.number)
+        await self._names.remove(call, request.key, backend.name, step="restored")
+        return True
 
 
 def _check_rebase(backend: Backend, row: internal.SnapshotRow, request: snapshots.Commit) -> None:
@@ -337,4 +284,12 @@ def _mounts(backend: Backend, row: internal.SnapshotRow) -> Mounts:
         raise FailedPrecondition(
             f"snapshot '{row.info.name}' is committed and cannot be mounted; prepare a snapshot or view on it"
         )
+    ids = _ids_of(backend, row)
+    if ids is not None:
+        return Mounts(mounts=backend.mounts(row.number, row.parents, row.info.kind, ids))
     return Mounts(mounts=backend.mounts(row.number, row.parents, row.info.kind))
+
+
+def _ids_of(backend: Backend, row: internal.SnapshotRow) -> IdMaps | None:
+    """How the owners of a snapshot's files are mapped; a snapshotter that cannot is not asked to."""
+    return idmaps.of(row.info.labels) if row.info.labels and backend.maps_ids else None

@@ -22,6 +22,7 @@ from collections.abc import Collection, Sequence
 
 from actors.plugins.context import SkipPlugin
 from actors.snapshot.erofs.mounts import IMAGE, UNFINISHED, ImageMounts, mount_image
+from actors.snapshot.idmaps import IdMaps
 from actors.snapshot.overlayfs import Overlayfs
 from actors.snapshot.removal import remove_tree
 from linux import mount
@@ -42,8 +43,10 @@ class Erofs(Overlayfs):
     name = "erofs"
     copies = True  # mounting a stack of images takes milliseconds
 
-    def __init__(self, root: str, *, mount_options: Sequence[str] = (), flush: bool = True) -> None:
-        super().__init__(root, mount_options=mount_options, flush=flush)
+    def __init__(
+        self, root: str, *, mount_options: Sequence[str] = (), flush: bool = True, slow_chown: bool = False
+    ) -> None:
+        super().__init__(root, mount_options=mount_options, flush=flush, slow_chown=slow_chown)
         _try_image(root)
         self._mounts = ImageMounts()
 
@@ -55,7 +58,7 @@ class Erofs(Overlayfs):
         """See `LocalBackend.layer`."""
         return f"{self.directories.path(number)}/{_PLACE}"
 
-    def prepare(self, number: int, parents: Sequence[int], kind: Kind) -> None:
+    def prepare(self, number: int, parents: Sequence[int], kind: Kind, ids: IdMaps | None = None) -> None:
         """See `Backend.prepare`. Mounts the layers below where they are not mounted.
 
         Raises:
@@ -64,7 +67,7 @@ class Erofs(Overlayfs):
         """
         for parent in parents:
             self._show(parent)
-        super().prepare(number, parents, kind)
+        super().prepare(number, parents, kind, ids)
 
     def commit(self, number: int) -> Usage:
         """See `Backend.commit`. What lies in the upper directory becomes the image."""

@@ -210,7 +210,7 @@ def test_numbers_of_an_empty_database(services: Services) -> None:
     assert found == Numbers(numbers=[], highest=0)
 
 
-@pytest.mark.parametrize("snapshotter", ["btrfs", "../x", "x" * 100])
+@pytest.mark.parametrize("snapshotter", ["zfs", "../x", "x" * 100])
 def test_an_unknown_snapshotter_is_refused_and_the_known_ones_named(services: Services, snapshotter: str) -> None:
     for call in (
         lambda: stat(services, "k", snapshotter),
