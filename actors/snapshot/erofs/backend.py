@@ -136,7 +136,9 @@ class Erofs(Overlayfs):
                 os.unlink(unfinished)
             if isinstance(error, OSError) and error.errno in _NO_ROOM:
                 reason = (error.strerror or str(error)).lower()
-                raise FailedPrecondition(f"files of snapshot number {number} have no room in an image: {reason}") from None
+                raise FailedPrecondition(
+                    f"files of snapshot number {number} have no room in an image: {reason}"
+                ) from None
             raise
         finally:
             os.close(fd)
