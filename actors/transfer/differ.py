@@ -36,7 +36,7 @@ from wharfie.errors import Aborted, InvalidArgument, NotFound, Unimplemented
 from wharfie.identifiers import check_count, check_digest, check_labels
 from wharfie.oci import descriptor as oci
 from wharfie.types import diff, snapshots
-from wharfie.types.base import Descriptor, Empty, Mount
+from wharfie.types.base import Descriptor, Empty, Labels, Mount
 from wharfie.types.transfer import Progress
 
 _COMPRESSIONS = {
@@ -47,6 +47,10 @@ _COMPRESSIONS = {
     oci.MEDIA_TYPE_DOCKER_LAYER_GZIP: Compression.GZIP,
     oci.MEDIA_TYPE_DOCKER_LAYER_ZSTD: Compression.ZSTD,
 }
+UID_LABEL = "containerd.io/snapshot/uidmapping"
+GID_LABEL = "containerd.io/snapshot/gidmapping"
+"""How the owners of a snapshot that is being written are mapped."""
+
 _TRIES = 3
 _NANOSECONDS = 1_000_000_000
 
@@ -253,6 +257,9 @@ class Differ:
         async with contextlib.AsyncExitStack() as views:
             stat = snapshots.Stat(key=request.key, snapshotter=request.snapshotter)
             info = await self._worker.call("snapshots.stat", stat, snapshots.Info, namespace=errand.namespace)
+            mapped = {label: info.labels[label] for label in (UID_LABEL, GID_LABEL) if label in info.labels}
+            if info.kind is snapshots.Kind.COMMITTED:
+                mapped = {}
             upper: Sequence[Mount]
             if info.kind is snapshots.Kind.COMMITTED:
                 upper = await views.enter_async_context(self._view(errand, info.name, info.snapshotter))
@@ -262,19 +269,25 @@ class Differ:
             if info.parent:
                 known = below(upper, committed=info.kind is snapshots.Kind.COMMITTED)
                 if known is None:
-                    known = await views.enter_async_context(self._view(errand, info.parent, info.snapshotter))
+                    known = await views.enter_async_context(
+                        self._view(errand, info.parent, info.snapshotter, labels=mapped)
+                    )
                 lower = known
-            yield sides(lower, upper, related=bool(info.parent))
+            found = sides(lower, upper, related=bool(info.parent))
+            # What a snapshotter has copied for its mapping has no mount that tells of it.
+            yield msgspec.structs.replace(found, uids=mapped.get(UID_LABEL, ""), gids=mapped.get(GID_LABEL, ""))
 
     async def _mounts(self, errand: Errand, key: str, snapshotter: str) -> list[Mount]:
         get = snapshots.GetMounts(key=key, snapshotter=snapshotter)
         return (await self._worker.call("snapshots.mounts", get, snapshots.Mounts, namespace=errand.namespace)).mounts
 
     @contextlib.asynccontextmanager
-    async def _view(self, errand: Errand, parent: str, snapshotter: str) -> AsyncIterator[list[Mount]]:
+    async def _view(
+        self, errand: Errand, parent: str, snapshotter: str, *, labels: Labels | None = None
+    ) -> AsyncIterator[list[Mount]]:
         self._number += 1
         key = f"{PREFIX}{self._token}-view-{self._number} {parent}"
-        view = snapshots.View(key=key, parent=parent, snapshotter=snapshotter)
+        view = snapshots.View(key=key, parent=parent, snapshotter=snapshotter, labels=labels or {})
         try:
             mounts = await self._worker.call(
                 "snapshots.view",

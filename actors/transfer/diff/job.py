@@ -20,6 +20,7 @@ def compare(args: bytes, fds: list[int]) -> None:
 
 
 def _compare(request: CompareJob, fds: list[int], report: JobReport) -> Compared:
+    from actors.transfer.diff import owners
     from actors.transfer.diff.compare import Comparison, NeedsMergedView
     from actors.transfer.diff.layerwriter import LayerWriter
     from actors.transfer.diff.sink import Sink
@@ -47,7 +48,8 @@ def _compare(request: CompareJob, fds: list[int], report: JobReport) -> Compared
     if not fds:
         return Compared(changes=[FoundChange(kind=change.kind, path=change.path) for change in changes])
     with Sink(fds[0], request.compression) as sink:
-        writer = LayerWriter(upper, sink, latest_ns=request.latest_ns, progress=report.progress)
+        owner = owners.inside(sides.uids, sides.gids)
+        writer = LayerWriter(upper, sink, latest_ns=request.latest_ns, progress=report.progress, owner=owner)
         writer.write(changes)
         written = sink.finish()
     return Compared(digest=written.digest, size=written.size, diff_id=written.diff_id, diff_size=written.diff_size)

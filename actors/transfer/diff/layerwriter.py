@@ -40,15 +40,23 @@ class LayerWriter:
         sink: where the tar goes.
         latest_ns: no time in the layer is after this one (SOURCE_DATE_EPOCH); None keeps all.
         progress: told how many bytes of files were read.
+        owner: from the user and group in the tree to those in the layer.
     """
 
     def __init__(
-        self, tree: TreeSide, sink: Sink, *, latest_ns: int | None, progress: Callable[[int], None] | None = None
+        self,
+        tree: TreeSide,
+        sink: Sink,
+        *,
+        latest_ns: int | None,
+        progress: Callable[[int], None] | None = None,
+        owner: Callable[[int, int], tuple[int, int]] = lambda uid, gid: (uid, gid),
     ) -> None:
         self._tree = tree
         self._sink = sink
         self._latest_ns = latest_ns
         self._progress = progress
+        self._owner = owner
         self._links: dict[tuple[int, int], bytes] = {}
         self._read_bytes = 0
 
@@ -144,12 +152,13 @@ class LayerWriter:
 
     def _described(self, path: bytes, status: os.stat_result) -> Entry:
         mtime_ns = status.st_mtime_ns
+        uid, gid = self._owner(status.st_uid, status.st_gid)
         return Entry(
             name=path,
             kind=_KINDS[stat.S_IFMT(status.st_mode)],
             mode=stat.S_IMODE(status.st_mode),
-            uid=status.st_uid,
-            gid=status.st_gid,
+            uid=uid,
+            gid=gid,
             size=0,
             mtime_ns=mtime_ns if self._latest_ns is None else min(mtime_ns, self._latest_ns),
         )

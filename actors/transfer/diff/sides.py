@@ -11,9 +11,11 @@ from collections.abc import Sequence
 import msgspec
 
 from actors.transfer import targets
+from wharfie.errors import Unimplemented
 from wharfie.types.base import Mount
 
 _OURS = ("upperdir=", "workdir=", "lowerdir=", "lowerdir+=")
+_MAPPINGS = ("uidmap=", "gidmap=")
 _FOR_WRITING = frozenset({"volatile", "rw", "sync", "dirsync"})
 
 
@@ -25,15 +27,24 @@ class Sides(msgspec.Struct, frozen=True, kw_only=True):
         upper: shows the tree after.
         upper_directory: the directory that holds all that is different, if there is one.
         prefix: how overlay's attributes in that directory begin.
+        uids: how the trees' users are mapped (`INSIDE:OUTSIDE:SIZE,…`), and `gids` their groups; empty for not at all.
     """
 
     lower: list[Mount]
     upper: list[Mount]
     upper_directory: str = ""
     prefix: str = "trusted.overlay."
+    uids: str = ""
+    gids: str = ""
 
     def merged(self) -> Sides:
-        """The same, told by both trees as they are seen, files of which only the attributes were copied included."""
+        """The same, told by both trees as they are seen, files of which only the attributes were copied included.
+
+        Raises:
+            Unimplemented: one mount cannot show the upper directory with its owners and those below with theirs mapped.
+        """
+        if self.uids:
+            raise Unimplemented("snapshots with mapped owners cannot be compared where overlayfs has moved directories")
         return msgspec.structs.replace(
             self, upper_directory="", lower=[*map(_whole, self.lower)], upper=[*map(_whole, self.upper)]
         )
@@ -48,7 +59,8 @@ def sides(lower: Sequence[Mount], upper: Sequence[Mount], *, related: bool = Fal
         related: the one is known to be the parent of the other; else that has to be seen from the mounts.
     """
     before, after = [_reading(one) for one in lower], [_reading(one) for one in upper]
-    found = Sides(lower=before, upper=after)
+    mapped = upper[-1] if upper else Mount(type="", source="")
+    found = Sides(lower=before, upper=after, uids=_value(mapped, "uidmap="), gids=_value(mapped, "gidmap="))
     if not lower or not upper or upper[-1].type != "overlay":
         return found
     top, *below = _layers(after[-1:])
@@ -98,7 +110,8 @@ def _whole(mount: Mount) -> Mount:
 def _stack(directories: Sequence[str], like: Mount) -> Mount:
     """A mount that shows these directories, the uppermost first."""
     if len(directories) == 1:
-        return Mount(type="bind", source=directories[0], target=like.target, options=["ro", "rbind"])
+        mapped = [option for option in like.options if option.startswith(_MAPPINGS)]
+        return Mount(type="bind", source=directories[0], target=like.target, options=["ro", "rbind", *mapped])
     return _overlay(_quoted(directories), like)
 
 

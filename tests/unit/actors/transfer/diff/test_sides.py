@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actors.transfer.diff.sides import Sides, below, sides
+from wharfie.errors import Unimplemented
 from wharfie.types.base import Mount
 
 
@@ -59,6 +60,18 @@ def test_a_parent_is_taken_for_one_when_it_is_known_to_be() -> None:
 
 def test_attributes_of_rootless_overlays_have_their_own_prefix() -> None:
     assert sides([PARENT], [overlay("userxattr", *ACTIVE.options)]).prefix == "user.overlay."
+
+
+def test_mappings_of_owners_go_with_what_lies_below() -> None:
+    mapped = overlay("uidmap=0:1:2", "gidmap=0:3:4", "upperdir=/9/fs", "lowerdir=/1/fs", "workdir=/9/work")
+    known = below([mapped])
+    assert known is not None
+    (parent,) = known
+    assert parent.options == ["ro", "rbind", "uidmap=0:1:2", "gidmap=0:3:4"]
+    found = sides([parent], [mapped])
+    assert (found.uids, found.gids, found.upper_directory) == ("0:1:2", "0:3:4", "/9/fs")
+    with pytest.raises(Unimplemented, match="mapped owners"):
+        found.merged()
 
 
 def test_a_bind_is_read_only() -> None:
