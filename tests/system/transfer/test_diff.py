@@ -103,3 +103,22 @@ def test_bad_requests_of_differences_are_refused_by_field(rig: Rig) -> None:
     info = rig.client.content.ingest(json.dumps({"no": "layer"}).encode())
     with pytest.raises(wharfie.WharfieError, match="layer"):
         diff.apply(base_types.Descriptor(media_type="", digest=info.digest, size=info.size), "s")
+
+
+def test_a_snapshot_with_mapped_owners_is_a_layer_with_those_of_the_image(rig: Rig, base: str) -> None:
+    labels = {f"containerd.io/snapshot/{kind}mapping": "0:100000:65536" for kind in ("uid", "gid")}
+    client = rig.client
+    try:
+        client.snapshots.prepare("mapped", client.images.unpack(base), labels=labels)
+    except wharfie.FailedPrecondition as error:
+        pytest.skip(error.message)
+    with mounted(rig, "mapped") as root:
+        assert os.stat(f"{root}/etc/passwd").st_uid == 100000
+        trees.grow(f"{root}/srv", {"f": b"x"})
+        os.chown(f"{root}/srv", 100000, 100000)
+        os.chown(f"{root}/srv/f", 100005, 100006)
+        os.close(os.open(f"{root}/etc/passwd", os.O_RDWR))
+    assert [change.path for change in client.diff.changes("mapped")] == ["/srv", "/srv/f"]
+    made = client.diff.create("mapped", media_type="application/vnd.oci.image.layer.v1.tar")
+    with tarfile.open(fileobj=io.BytesIO(client.content.read(made.descriptor.digest))) as tar:
+        assert {info.name: (info.uid, info.gid) for info in tar} == {"srv": (0, 0), "srv/f": (5, 6)}
