@@ -95,6 +95,16 @@ class Erofs(Overlayfs):
                 self._mounts.hide(self.layer(number))
         return super().cleanup(known, highest)
 
+    def numbers(self) -> list[int]:
+        """See `Backend.numbers`. Of those with an image: one that is gone or cut off does not count."""
+        return [number for number in self.directories.numbers() if _is_whole(self.image(number))]
+
+    def restore(self, number: int, lost: int) -> None:
+        """See `Backend.restore`. A directory without a whole image is put away first."""
+        if not _is_whole(self.image(lost)):
+            self.remove(lost)
+        super().restore(number, lost)
+
     def close(self) -> None:
         """See `Backend.close`. Unmounts all images."""
         for number in self.directories.numbers():
@@ -164,6 +174,17 @@ def _usage_of(image: str) -> Usage:
             return Usage(size=size, inodes=inode_count(file.read(BLOCK_BYTES)))
         except ValueError as error:
             raise DataLoss(f"image '{image}' is broken ({error}); {_REMEDY}") from None
+
+
+def _is_whole(image: str) -> bool:
+    """Whether an image is there, begins as one and has the size that it says."""
+    from actors.snapshot.erofs.layout import BLOCK_BYTES, block_count
+
+    try:
+        with open(image, "rb") as file:
+            return block_count(file.read(BLOCK_BYTES)) * BLOCK_BYTES == os.fstat(file.fileno()).st_size
+    except (FileNotFoundError, ValueError):
+        return False
 
 
 def _try_image(root: str) -> None:

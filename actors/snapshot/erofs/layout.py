@@ -9,7 +9,7 @@ from __future__ import annotations
 import stat
 import struct
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 BLOCK_BYTES = 4096
 BLOCK_BITS = 12
@@ -160,12 +160,21 @@ def empty_image() -> bytes:
 
 def inode_count(block: bytes) -> int:
     """How many inodes an image has whose first block this is. Raises `ValueError` when it is none."""
+    return int(_super_block(block)[6])
+
+
+def block_count(block: bytes) -> int:
+    """How many blocks an image has whose first block this is. Raises `ValueError` when it is none."""
+    return int(_super_block(block)[9])
+
+
+def _super_block(block: bytes) -> tuple[Any, ...]:
     if len(block) < SUPER_OFFSET + SUPER_BYTES:
         raise ValueError("too short for an erofs image")
     fields = _SUPER.unpack_from(block, SUPER_OFFSET)
     if fields[0] != _MAGIC:
         raise ValueError("not an erofs image")
-    return int(fields[6])
+    return fields
 
 
 def _crc32c_table() -> tuple[int, ...]:

@@ -148,6 +148,26 @@ def test_files_that_have_no_room_in_an_image_are_told_and_the_snapshot_stays(shm
     assert backend.commit(1).inodes == 2
 
 
+def test_a_snapshot_whose_image_is_cut_off_is_lost_and_can_be_made_again(shm: str) -> None:
+    backend = Erofs(shm)
+    for number in (1, 2, 3):
+        committed(backend, number, f"file-{number}")
+    assert backend.numbers() == [1, 2, 3]
+    os.truncate(backend.image(1), 0)
+    os.unlink(backend.image(2))
+    assert backend.numbers() == [3]
+    for number, lost in ((4, 1), (5, 2)):
+        committed(backend, number, f"again-{lost}")
+        backend.restore(number, lost)
+    assert backend.numbers() == [1, 2, 3]
+    backend.prepare(6, [2, 1], Kind.VIEW)
+    assert (os.listdir(backend.layer(1)), os.listdir(backend.layer(2))) == (["again-1"], ["again-2"])
+    committed(backend, 7, "other")
+    with pytest.raises(FileExistsError):
+        backend.restore(7, 3)
+    backend.close()
+
+
 def test_a_layer_that_came_as_an_image_is_committed_as_it_is(shm: str) -> None:
     backend = Erofs(shm)
     backend.prepare(1, [], Kind.ACTIVE)
