@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple, Self
 
 CHUNK_BYTES = 256 * 1024
+HANDSHAKE_S = 20.0
 
 
 class Seen(NamedTuple):
@@ -123,7 +124,9 @@ class _Server(ThreadingHTTPServer):
         # In the connection's own thread, so that a client that does not finish its handshake stops nobody else.
         if self.tls is not None:
             try:
+                request.settimeout(HANDSHAKE_S)
                 request = self.tls.wrap_socket(request, server_side=True)
+                request.settimeout(None)
             except OSError:
                 return
         with self.lock:

@@ -19,6 +19,7 @@ from actors.transfer.registry.ranges import Range
 from actors.transfer.registry.transport import Transport
 from actors.transfer.registry.uploads import Upload
 from wharfie import errors
+from wharfie.identifiers import check_digest
 from wharfie.oci.descriptor import INDEX_TYPES, MANIFEST_TYPES, Descriptor
 from wharfie.reference import Reference
 from wharfie.types.registry import Credential
@@ -29,6 +30,7 @@ class Registry:
 
     Blocking and thread-safe; close it, or use it in a `with` statement. Every error is of `wharfie.errors` and has
     `details["host"]`; `details["reason"]` begins with `registry_`. What may succeed later is tried again in here first.
+    A descriptor may be a stranger's: a digest that is none is `InvalidArgument` and never part of a URL.
 
     Args:
         hosts_dir: directories with a `hosts.toml` for each registry, colons between them; empty is none.
@@ -85,6 +87,7 @@ class Registry:
             NotFound: no host has it.
             DataLoss: its digest or size is another.
         """
+        check_digest(descriptor.digest)
         return manifests.read(self._able(ref, Capability.PULL), ref, descriptor)
 
     def fetch(self, ref: Reference, descriptor: Descriptor, offset: int = 0, length: int | None = None) -> BlobReader:
@@ -101,6 +104,7 @@ class Registry:
             OutOfRange: the offset lies beyond its end.
             DataLoss: the registry has another size or digest below this name.
         """
+        check_digest(descriptor.digest)
         if not 0 <= offset <= descriptor.size:
             raise errors.OutOfRange(f"blob '{descriptor.digest}' has {descriptor.size} bytes, none at {offset}")
         rest = descriptor.size - offset
@@ -109,10 +113,12 @@ class Registry:
 
     def referrers(self, ref: Reference, digest: str, artifact_type: str = "") -> list[Descriptor]:
         """The manifests whose subject is `digest`, of one type or of all."""
+        check_digest(digest)
         return referrers.find(self._able(ref, Capability.REFERRERS), ref, digest, artifact_type)
 
     def exists(self, ref: Reference, descriptor: Descriptor) -> bool:
         """Whether the repository that is pushed to has it; of a manifest, below the reference's tag if it has one."""
+        check_digest(descriptor.digest)
         endpoints = [self._pushed(ref)]
         if descriptor.media_type in MANIFEST_TYPES | INDEX_TYPES:
             return manifests.exists(endpoints, ref, descriptor)
@@ -138,6 +144,7 @@ class Registry:
         Returns:
             Whether bytes were sent.
         """
+        check_digest(descriptor.digest)
         upload = Upload(
             self._pushed(ref),
             ref,
@@ -154,6 +161,7 @@ class Registry:
         One that refers to a subject is also listed below the subject's fallback tag, when the registry does not say
         that it has understood.
         """
+        check_digest(descriptor.digest)
         endpoint = self._pushed(ref)
         if not manifests.put(endpoint, ref, descriptor, data):
             referrers.record(endpoint, ref, descriptor, data)

@@ -120,7 +120,7 @@ def test_a_connection_that_breaks_without_a_byte_again_and_again_is_given_up(
 def test_a_silent_registry_is_left_after_the_idle_timeout(
     proxy: FaultyProxy, client: MakeClient, repository: str, blob: Descriptor
 ) -> None:
-    impatient = client(policy=Policy(idle_timeout_s=0.2, backoff_first_s=0.001))
+    impatient = client(policy=Policy(idle_timeout_s=1.0, backoff_first_s=0.001))
     proxy.on("GET", "/blobs/", faultyproxy.stall_after(300_000))
     proxy.on("GET", "/blobs/", faultyproxy.hold)
     assert read_all(impatient, reference(proxy.host, repository), blob) == DATA
@@ -143,7 +143,7 @@ def test_a_registry_that_trickles_is_left_as_if_it_were_silent(client: MakeClien
             except TimeoutError:
                 continue
 
-    impatient = client(policy=Policy(idle_timeout_s=0.2, attempts=1))
+    impatient = client(policy=Policy(idle_timeout_s=0.5, attempts=1))
     with HttpServer(trickle) as server, pytest.raises(errors.Unavailable) as caught:
         read_all(impatient, reference(server.host, "a/b"), layer(DATA))
     assert caught.value.retryable

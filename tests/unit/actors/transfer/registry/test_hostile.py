@@ -15,7 +15,8 @@ from tests.support.httpserver import Exchange, HttpServer
 from tests.support.registry import MANIFEST
 from tests.unit.actors.transfer.registry.conftest import layer, reference
 from tests.unit.actors.transfer.registry.test_uploads import Source
-from wharfie.errors import Internal, WharfieError
+from wharfie.errors import Internal, InvalidArgument, WharfieError
+from wharfie.oci.descriptor import Descriptor
 from wharfie.types.registry import Credential
 
 HEADERS = (
@@ -49,7 +50,7 @@ ANSWERS = st.tuples(
     | st.sampled_from((b'{"errors":[{"code":5}]}', b'{"token":"x"}', b"5\r\nhello\r\n0\r\n\r\n")),
 )
 DATA = b"0123456789"
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class Script:
@@ -135,3 +136,24 @@ def test_no_bytes_break_the_client(script: Script, liar: HttpServer, raw: bytes)
 def test_no_size_breaks_the_client(script: Script, liar: HttpServer, raw: bytes) -> None:
     script.raw = raw
     survives(liar.host)
+
+
+@pytest.mark.parametrize(
+    "digest", ["", "sha256:../../../secrets", f"sha256:{'0' * 63}", f"md5:{'0' * 32}", "x?y", "a/b"]
+)
+def test_a_digest_that_is_none_never_becomes_a_url(script: Script, liar: HttpServer, digest: str) -> None:
+    liar.forget()
+    ref, wrong = reference(liar.host, "a/b"), Descriptor(media_type=MANIFEST, digest=digest, size=10)
+    with Registry("", {}, "wharfie/test", environment={}) as client:
+        calls: list[Any] = [
+            lambda: client.manifest(ref, wrong),
+            lambda: client.fetch(ref, wrong),
+            lambda: client.exists(ref, wrong),
+            lambda: client.referrers(ref, digest),
+            lambda: client.push_blob(ref, wrong, Source(DATA)),
+            lambda: client.push_manifest(ref, wrong, DATA),
+        ]
+        for call in calls:
+            with pytest.raises(InvalidArgument):
+                call()
+    assert not liar.requests
