@@ -9,6 +9,7 @@ import pytest
 
 from actors.plugins.context import SkipPlugin
 from actors.snapshot.erofs.backend import Erofs
+from actors.snapshot.idmaps import IdMaps
 from linux import mount, mountinfo
 from tests.support import erofsimages, tars
 from wharfie.errors import DataLoss, FailedPrecondition
@@ -146,6 +147,25 @@ def test_files_that_have_no_room_in_an_image_are_told_and_the_snapshot_stays(shm
     assert sorted(os.listdir(f"{shm}/1")) == ["fs", "work"]
     os.removexattr(f"{shm}/1/fs/f", "user.large")
     assert backend.commit(1).inodes == 2
+
+
+def test_owners_can_be_mapped(shm: str) -> None:
+    backend = Erofs(f"{shm}/snapshots")
+    if not backend.shows_mapped:
+        pytest.skip("this kernel maps no owners of layers here")
+    committed(backend, 1, "one")
+    ids = IdMaps("0:100000:65536", "0:200000:65536")
+    backend.prepare(2, [1], Kind.ACTIVE, ids)
+    os.mkdir(f"{shm}/rootfs")
+    [overlay] = backend.mounts(2, [1], Kind.ACTIVE, ids)
+    mount.mount_one(overlay.source, f"{shm}/rootfs", fstype=overlay.type, options=overlay.options)
+    try:
+        for path in ("", "/one"):
+            status = os.stat(f"{shm}/rootfs{path}")
+            assert (status.st_uid, status.st_gid) == (100_000, 200_000)
+    finally:
+        mount.umount(f"{shm}/rootfs")
+        backend.close()
 
 
 def test_a_snapshot_whose_image_is_cut_off_is_lost_and_can_be_made_again(shm: str) -> None:
