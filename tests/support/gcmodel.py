@@ -60,8 +60,12 @@ class Model:
             waiting += [(other, False) for other, held in self.things.items() if name in held.backs]
         return full, flat
 
-    def gone(self, there: Iterable[Name]) -> set[Name]:
+    def gone(self, there: Iterable[Name], *, at_once: bool = True) -> set[Name]:
         """Hold what is there against what must be; forget what was collected.
+
+        Args:
+            there: all that was found.
+            at_once: at one moment, and not one list after the other.
 
         Raises: AssertionError when something is missing that is kept, or that something that is left refers to.
         """
@@ -74,7 +78,7 @@ class Model:
         for name in found & set(self.things) - (flat - full):
             thing = self.things[name]
             widowed = (thing.refs | thing.fields) & missing if name[0] != "leases" else set()
-            assert not widowed, f"{name} is there without {widowed}, to which it refers"
+            assert not (at_once and widowed), f"{name} is there without {widowed}, to which it refers"
         for name in missing:
             del self.things[name]
         return missing
