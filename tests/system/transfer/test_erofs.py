@@ -104,7 +104,8 @@ LAST = [file("usr/bin/last", b"last"), file("last", os.urandom(300_000))]
 
 
 @pytest.mark.parametrize(
-    "layers", [[BELOW], [BELOW, ABOVE], [BELOW, ABOVE, LAST], [BELOW, THROUGH_A_LINK, ABOVE, LAST]]
+    "layers",
+    [[BELOW], [BELOW, ABOVE], [BELOW, ABOVE, LAST], [BELOW, THROUGH_A_LINK, ABOVE, LAST], [BELOW, LAST, ABOVE, LAST]],
 )
 def test_an_image_looks_as_with_overlayfs(erofs: Rig, layers: list[list[tars.Member]]) -> None:
     archive = erofs.archive(image(*layers))
