@@ -25,6 +25,7 @@ class Housekeeping:
 
     Attributes:
         losses: what has a name and no directory.
+        looked: set when that is known.
         born_before: of each snapshotter the highest number that was given before this process began; a snapshotter is
             missing while that is not known.
     """
@@ -34,7 +35,7 @@ class Housekeeping:
         self._snapshotters = snapshotters
         self._names = names
         self._sweeper = sweeper
-        self._looked = asyncio.Event()
+        self.looked = asyncio.Event()
         self.losses = Losses()
         self.born_before: dict[str, int] = {}
         worker.on_stop(self._close)
@@ -68,7 +69,7 @@ class Housekeeping:
     @handles("snapshot.lost")
     async def lost(self, call: Call, request: internal.SnapshotLost) -> internal.Lost:
         """See `internal.SnapshotLost`; waits until it is known."""
-        await self._looked.wait()
+        await self.looked.wait()
         if not self.losses:
             return internal.Lost(keys=[])
         backend = self._snapshotters.get(request.snapshotter)
@@ -86,9 +87,11 @@ class Housekeeping:
 
         Runs beside the requests.
         """
-        for backend in self._snapshotters:
-            await self.look(backend)
-        self._looked.set()
+        try:
+            for backend in self._snapshotters:
+                await self.look(backend)
+        finally:
+            self.looked.set()
         for backend in self._snapshotters:
             removed = await self._cleanup(backend, None)
             if removed:

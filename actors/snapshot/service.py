@@ -227,6 +227,7 @@ class SnapshotService:
         """The directory of an active snapshot or a view, if it is not there yet."""
         if row.info.kind is Kind.COMMITTED:
             return
+        await self._housekeeping.looked.wait()
         self._losses.check(backend, row)
         ids = _ids_of(backend, row)
         arguments = (row.number, row.parents, row.info.kind, *((ids,) if ids is not None else ()))

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
+from actors import internal
 from actors.jobs import KILLED, Jobs
 from actors.transfer import chains, targets
 from actors.transfer.arrival import Arrival
@@ -84,12 +85,14 @@ class _Applied:
 
 @dataclass(kw_only=True)
 class _Run:
-    """One unpacking: its keys that exist, and the directories of its layers, by their number."""
+    """One unpacking: its keys that exist, the directories of its layers, by their number, and the snapshots that lost
+    theirs: their commit gives them new ones."""
 
     order: Order
     chain_ids: list[str]
     keys: set[str] = field(default_factory=set)
     directories: dict[int, str] = field(default_factory=dict)
+    lost: frozenset[str] = frozenset()
 
 
 class Unpacker:
@@ -152,9 +155,12 @@ class Unpacker:
 
     async def _first_missing(self, run: _Run) -> int:
         """The number of the lowest layer that is not there; asked from the top, since an image is whole as a rule."""
+        asked = internal.SnapshotLost(snapshotter=run.order.snapshotter, keys=run.chain_ids)
+        lost = await self._worker.call("snapshot.lost", asked, internal.Lost, namespace=run.order.namespace)
+        run.lost = frozenset(lost.keys)
         for number in range(len(run.chain_ids) - 1, -1, -1):
             if await self._is_committed(run.order, run.chain_ids[number]):
-                return number + 1
+                return min((run.chain_ids.index(chain_id) for chain_id in run.lost), default=number + 1)
         return 0
 
     async def _is_committed(self, order: Order, chain_id: str) -> bool:
@@ -302,20 +308,18 @@ class Unpacker:
         chain_id = run.chain_ids[number]
         commit = snapshots.Commit(name=chain_id, key=applied.key, snapshotter=order.snapshotter, parent=parent)
         try:
+            key = f"{applied.key}/commit"
             await self._worker.call(
-                "snapshots.commit",
-                commit,
-                Empty,
-                namespace=order.namespace,
-                key=f"{applied.key}/commit",
-                lease=order.lease,
-                timeout_s=None,
+                "snapshots.commit", commit, Empty, namespace=order.namespace, key=key, lease=order.lease, timeout_s=None
             )
         except AlreadyExists:
             # Somebody else, a client, has made this very snapshot; ours is removed in the end.
             pass
         else:
             run.keys.discard(applied.key)
+        if chain_id in run.lost:
+            # Its directory now has the number of the snapshot that it is for.
+            run.directories = {above: place for above, place in run.directories.items() if above > number}
         failpoint.hit("transfer.unpack.after-commit")
         layer = order.rootfs.layers[number]
         order.report(Progress(event="unpacked", name=layer.digest, done=layer.size, total=layer.size))
