@@ -6,11 +6,13 @@ again by the request that is sent once more: its name comes from the request's k
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime as dt
 import hashlib
 import uuid
 from collections.abc import AsyncIterator
+from weakref import WeakKeyDictionary
 
 from actors.call import Call
 from actors.worker import Worker
@@ -21,6 +23,22 @@ from wharfie.types.leases import Lease
 
 EXPIRE = "containerd.io/gc.expire"
 LIFETIME = dt.timedelta(hours=24)
+
+
+class _Share:
+    """One lease of this process and who uses it.
+
+    A request that is sent again may begin before its first copy has ended: the lease goes with the last of them.
+    """
+
+    def __init__(self) -> None:
+        self.users = 0
+        self.is_begun = False
+        self.lease: Lease | None = None
+        self.changing = asyncio.Lock()
+
+
+_shares: WeakKeyDictionary[Worker, dict[tuple[str, str], _Share]] = WeakKeyDictionary()
 
 
 @contextlib.asynccontextmanager
@@ -35,15 +53,36 @@ async def leased(worker: Worker, call: Call) -> AsyncIterator[Lease]:
         return
     # Every attempt has its own keys: a stored answer would speak of a lease that may be gone.
     attempt = uuid.uuid4().hex
-    made = await _make(worker, call, attempt)
+    shares = _shares.setdefault(worker, {})
+    name = (call.namespace, _name(call, attempt))
+    share = shares.setdefault(name, _Share())
+    share.users += 1
     try:
+        async with share.changing:
+            if share.lease is None:
+                # Noted before it is made: one that was made although we heard nothing of it is deleted, too.
+                share.is_begun = True
+                share.lease = await _make(worker, call.namespace, name[1], attempt)
+            made = share.lease
         yield made
     finally:
-        delete = leases.Delete(id=made.id)
-        with contextlib.suppress(NotFound):
-            await worker.call(
-                "leases.delete", delete, Empty, namespace=call.namespace, key=f"{attempt}/delete", timeout_s=None
-            )
+        share.users -= 1
+        if not share.users:
+            # To its end, also when we are cancelled meanwhile. That it fails is no failure of the work: it expires.
+            await asyncio.shield(worker.spawn(_give_up(worker, shares, name, attempt)))
+
+
+async def _give_up(worker: Worker, shares: dict[tuple[str, str], _Share], name: tuple[str, str], attempt: str) -> None:
+    """Delete a lease, unless somebody has come meanwhile."""
+    share = shares.get(name)
+    if share is None:
+        return
+    async with share.changing:
+        if not share.users and share.is_begun:
+            share.is_begun, share.lease = False, None
+            await _delete(worker, *name, attempt)
+    if not share.users and shares.get(name) is share:
+        del shares[name]
 
 
 async def hold(worker: Worker, namespace: str, lease: str, type_: str, resource: str) -> None:
@@ -53,14 +92,23 @@ async def hold(worker: Worker, namespace: str, lease: str, type_: str, resource:
     await worker.call("leases.add_resource", add, Empty, namespace=namespace, key=key)
 
 
-async def _make(worker: Worker, call: Call, attempt: str) -> Lease:
+def _name(call: Call, attempt: str) -> str:
     digest = hashlib.sha256((call.key or attempt).encode()).hexdigest()
-    name = f"{call.method}-{digest[:32]}"
+    return f"{call.method}-{digest[:32]}"
+
+
+async def _make(worker: Worker, namespace: str, name: str, attempt: str) -> Lease:
     expires = (dt.datetime.now(dt.UTC) + LIFETIME).isoformat(timespec="seconds").replace("+00:00", "Z")
     create = leases.Create(id=name, labels={EXPIRE: expires})
     try:
         return await worker.call(
-            "leases.create", create, Lease, namespace=call.namespace, key=f"{attempt}/create", timeout_s=None
+            "leases.create", create, Lease, namespace=namespace, key=f"{attempt}/create", timeout_s=None
         )
     except AlreadyExists:
-        return await worker.call("leases.get", leases.Get(id=name), Lease, namespace=call.namespace)
+        return await worker.call("leases.get", leases.Get(id=name), Lease, namespace=namespace)
+
+
+async def _delete(worker: Worker, namespace: str, name: str, attempt: str) -> None:
+    delete = leases.Delete(id=name)
+    with contextlib.suppress(NotFound):
+        await worker.call("leases.delete", delete, Empty, namespace=namespace, key=f"{attempt}/delete", timeout_s=None)
