@@ -60,6 +60,8 @@ class Reference:
         """
         if len(text) > _TEXT_MAX_LENGTH:
             raise _wrong(text, f"is longer than {_TEXT_MAX_LENGTH} characters")
+        if "://" in text:
+            raise _wrong(text, "is a URL; leave out what stands before the host")
         rest, _, digest = text.partition("@")
         if "@" in text and not is_digest(digest):
             raise _wrong(text, "has no valid digest after '@', such as 'sha256:' and 64 hexadecimal digits")
@@ -140,5 +142,9 @@ def _check_repository(text: str, host: str, repository: str) -> None:
 
 
 def _wrong(text: str, why: str) -> InvalidArgument:
+    before, at, after = text.rpartition("@")
+    if at and ":" in before and not after.startswith(("sha", "md5")):
+        # Somebody has put a user and a password before the host.
+        text = f"…@{after}"
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
     return InvalidArgument(f"reference '{shown}' {why}", details={"field": "ref"})

@@ -91,6 +91,13 @@ def test_what_is_no_reference_is_refused_with_the_field(text: str) -> None:
     assert len(str(caught.value)) < 400
 
 
+@pytest.mark.parametrize("text", ["me:my-secret@r.example/x", "https://me:my-secret@r.example/x:1"])
+def test_a_password_that_was_put_before_the_host_is_not_shown(text: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"…@r\.example") as caught:
+        Reference.parse(text)
+    assert "my-secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("text", "familiar"),
     [
