@@ -25,6 +25,7 @@ from actors.transfer.operations import Report
 from actors.transfer.plan import NamedImage, RootFs
 from actors.transfer.remoteimage import Origin, RemoteImage
 from actors.transfer.resolver import Resolver
+from actors.transfer.resumption import Resumption
 from actors.transfer.together import together
 from actors.transfer.unpacker import Order, Unpacker
 from actors.worker import Worker
@@ -100,6 +101,8 @@ class Puller:
                 name=name, target=base.Descriptor(media_type=target.media_type, digest=target.digest, size=target.size)
             )
             made = await Steps(self._worker, call).name(0, named, request.labels, report)
+            # What earlier attempts have left, too, whether this one had to fetch anything or not.
+            await Resumption(self._worker, call.namespace, reference).drop()
         chain_id = (
             chains.chain_ids([layer.diff_id for layer in rootfs.layers])[-1]
             if rootfs is not None and rootfs.layers
@@ -142,12 +145,13 @@ class Puller:
     ) -> int:
         """Fetch blobs, and unpack those of `rootfs` meanwhile. Returns how many bytes had to be fetched."""
         slots = asyncio.Semaphore(self._settings.transfer.max_concurrent_downloads)
+        kept = Resumption(self._worker, origin.namespace, origin.reference)
         fetched = 0
 
         async def fetch(descriptor: Descriptor, arrival: Arrival) -> None:
             nonlocal fetched
             async with slots:
-                count = await self._blob(origin, fetcher, descriptor, arrival)
+                count = await self._blob(origin, fetcher, kept, descriptor, arrival)
             fetched += count
 
         with contextlib.ExitStack() as held:
@@ -173,7 +177,9 @@ class Puller:
                 await together(*work)
         return fetched
 
-    async def _blob(self, origin: Origin, fetcher: Fetcher, descriptor: Descriptor, arrival: Arrival) -> int:
+    async def _blob(
+        self, origin: Origin, fetcher: Fetcher, kept: Resumption, descriptor: Descriptor, arrival: Arrival
+    ) -> int:
         """Have one blob in the namespace. Returns how many bytes had to be fetched."""
 
         def say(event: str, *, done: int = 0, detail: str = "") -> None:
@@ -194,6 +200,7 @@ class Puller:
                     await self._label(origin, descriptor.digest, more)
                 return 0
             say("downloading")
+            await kept.keep(descriptor.digest)
             failpoint.hit("transfer.pull.before-fetch")
             await fetcher.ask(
                 m.GetBlob(

@@ -156,10 +156,10 @@ class RemoteImage:
             data = await self._document(manifest.config, is_manifest=False)
             if wanted:
                 config = decode_image_config(data)
-                if not self._fits(descriptor, config, depth=depth):
-                    return None
-                if self._taken.rootfs is None:
+                if self._fits(descriptor, config, depth=depth):
                     self._taken.rootfs = _rootfs(descriptor, manifest, config)
+                elif depth or not self._all_platforms:
+                    return None
             await self._store(manifest.config, data, {})
         else:
             self._taken.blobs[manifest.config.digest] = manifest.config

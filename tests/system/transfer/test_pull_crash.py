@@ -58,7 +58,7 @@ def is_whole(rig: Rig, remote: Remote) -> None:
     until(lambda: len(rig.layer_directories()) == len(remote.layers), deadline_s=30)
     assert len(rig.client.content.list()) == len(remote.layers) + 2
     assert rig.client.content.statuses() == []
-    assert not [lease.id for lease in rig.client.leases.list() if lease.id.startswith("transfer.")]
+    assert not [lease.id for lease in rig.client.leases.list() if "pull" in lease.id]
     done = rig.client.run(remote.ref, ["sh", "-c", "cat small; wc -c < noise"], timeout_s=60)
     assert (done.exit_code, done.stdout) == (0, b"of one call3000000\n")
 
