@@ -86,6 +86,17 @@ def test_the_source_of_a_value_is_the_file_that_it_came_from(base: Document, ove
         assert merged.sources[f"timeouts.{name}"] == ("over" if name in over.timeouts else "base")
 
 
+def reaches(tree: Any, path: tuple[str, ...]) -> bool:
+    """Whether a tree has something at a path or a value on the way there; an empty table is something, too."""
+    for key in path:
+        if not isinstance(tree, dict):
+            return True
+        if key not in tree:
+            return False
+        tree = tree[key]
+    return True
+
+
 @given(trees, trees)
 def test_tables_of_plugins_keep_every_leaf_that_is_not_overridden(base: Any, over: Any) -> None:
     dropped: list[str] = []
@@ -97,12 +108,15 @@ def test_tables_of_plugins_keep_every_leaf_that_is_not_overridden(base: Any, ove
         if value and not isinstance(value, list):
             assert merged[path] == value
     for path, value in leaves(base).items():
-        shadowed = any(path[: len(other)] == other or other[: len(path)] == path for other in theirs)
-        if not shadowed:
+        if not reaches(over, path):
             assert merged[path] == value
         if path in theirs and value and not theirs[path]:
             assert merged[path] == value
             assert ".".join(path) in dropped or isinstance(value, list)
+
+
+def test_a_table_of_empty_tables_takes_the_place_of_a_value() -> None:
+    assert merge_tables({"a": False}, {"a": {"a": {}}}, dropped=[]) == {"a": {"a": {}}}
 
 
 def test_two_drop_ins_for_nested_parts_of_one_plugin_both_survive() -> None:
