@@ -72,6 +72,33 @@ def inspect(settings: Settings, /, keys: tuple[str, ...], *, snapshotter: str) -
 
 
 @command(
+    "unpack",
+    examples="""
+    wharfie snapshot unpack busybox:latest
+    wharfie snapshot unpack --snapshotter native busybox:latest
+    """,
+)
+@option("--platform", default="", metavar="OS/ARCH", help="[default: this machine's]")
+@snapshotter_option
+@click.argument("name", metavar="IMAGE", shell_complete=complete.images)
+@pass_settings
+def unpack(settings: Settings, /, name: str, *, platform: str, snapshotter: str) -> None:
+    """Make snapshots of an image's layers; print the topmost one. Layers that lost their files get them back."""
+    from cli.resolve import with_image
+
+    client = settings.client()
+    found, chain_id = with_image(
+        client,
+        name,
+        lambda name: client.images.unpack(name, snapshotter=snapshotter, platform=platform, timeout_s=settings.wait_s),
+    )
+    if settings.json:
+        print_json({"name": found, "chain_id": chain_id})
+    else:
+        click.echo(chain_id)
+
+
+@command(
     "tree",
     examples="""
     wharfie snapshot tree
@@ -197,16 +224,20 @@ def view(settings: Settings, /, key: str, parent: str, *, labels: tuple[str, ...
     "commit",
     examples="""
     wharfie snapshot commit base work
+    wharfie snapshot commit --parent base upper work
     """,
 )
+@option("--parent", default="", metavar="NAME", help="Put it on this one; only if KEY was prepared on nothing.")
 @option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Label the snapshot.")
 @snapshotter_option
 @click.argument("name")
 @key_argument
 @pass_settings
-def commit(settings: Settings, /, name: str, key: str, *, labels: tuple[str, ...], snapshotter: str) -> None:
+def commit(
+    settings: Settings, /, name: str, key: str, *, labels: tuple[str, ...], snapshotter: str, parent: str
+) -> None:
     """Turn the active snapshot KEY into the committed NAME."""
-    settings.client().snapshots.commit(name, key, snapshotter=snapshotter, labels=parse_labels(labels))
+    settings.client().snapshots.commit(name, key, snapshotter=snapshotter, labels=parse_labels(labels), parent=parent)
     done(settings, [name], "name")
 
 
@@ -271,5 +302,5 @@ def cleanup(settings: Settings, /, *, snapshotter: str) -> None:
         click.echo(removed)
 
 
-for _verb in (ls, inspect, tree, usage, diff, mounts, prepare, view, commit, rm, label, cleanup):
+for _verb in (ls, tree, inspect, usage, diff, mounts, prepare, view, commit, unpack, rm, label, cleanup):
     snapshot.add_command(_verb)

@@ -72,10 +72,21 @@ def test_a_snapshot_goes_through_its_life(shell: Shell) -> None:
     shell.ok("snapshot", "view", "look", "base")
     assert "base (committed)\n  look (view)\n" in shell.ok("snapshot", "tree")
     assert shell.run("snapshot", "rm", "base").code == 1
+    shell.ok("snapshot", "prepare", "loose")
+    shell.ok("snapshot", "commit", "--parent", "base", "upper", "loose")
+    assert shell.json("snapshot", "info", "upper")[0]["parent"] == "base"
+    shell.ok("snapshot", "rm", "upper")
     assert shell.json("snapshot", "usage", "look")[0]["key"] == "look"
     assert shell.json("snapshot", "label", "look", "a=1") == {"a": "1"}
     assert shell.ok("snapshot", "rm", "look", "base") == "look\nbase\n"
     assert shell.json("snapshot", "ls", "name==base") == []
+
+
+def test_an_image_is_unpacked_for_another_snapshotter(shell: Shell) -> None:
+    (image,) = shell.json("image", "ls")
+    chain = shell.ok("snapshot", "unpack", "--snapshotter", "native", image["name"]).strip()
+    assert chain in shell.ok("snapshot", "ls", "-q", "--snapshotter", "native").split()
+    assert shell.json("snapshot", "unpack", "--snapshotter", "native", image["name"])["chain_id"] == chain
 
 
 def test_a_namespace_is_made_labelled_and_removed(shell: Shell) -> None:
