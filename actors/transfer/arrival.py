@@ -68,6 +68,27 @@ class Arrival:
         self.is_whole = True
         self._notify()
 
+    @contextlib.asynccontextmanager
+    async def turn(self, tell: Callable[[int], None]) -> AsyncIterator[None]:
+        """Have the lock; as long as another one has it, `tell` is told how many bytes it has brought."""
+        if self.lock.locked():
+            watching = asyncio.ensure_future(self._watch(tell))
+            try:
+                await self.lock.acquire()
+            finally:
+                watching.cancel()
+        else:
+            await self.lock.acquire()
+        try:
+            yield
+        finally:
+            self.lock.release()
+
+    async def _watch(self, tell: Callable[[int], None]) -> None:
+        while True:
+            tell(self.count)
+            await self._changed.wait()
+
     async def whole(self) -> None:
         """Wait until the blob is in the content store."""
         while not self.is_whole:

@@ -191,7 +191,7 @@ class Puller:
             say("downloading", done=count)
 
         say("waiting")
-        async with arrival.lock:
+        async with arrival.turn(lambda count: say("downloading", done=count)):
             labels = await self._hold(origin, descriptor.digest)
             if labels is not None:
                 arrival.complete()
