@@ -12,8 +12,7 @@ from actors.transfer.puller import Puller
 from actors.transfer.pusher import Pusher
 from actors.transfer.repairer import Repairer
 from wharfie.errors import WharfieError
-from wharfie.types import pull
-from wharfie.types.pull import Pulled, Pushed, Repaired
+from wharfie.types.pull import Pull, Pulled, Push, Pushed, Repair, Repaired
 from wharfie.types.transfer import Progress
 
 log = logging.getLogger("transfer")
@@ -30,7 +29,7 @@ class PullService:
         self._operations = Operations()
 
     @handles("transfer.pull")
-    async def pull(self, call: Call, request: pull.Pull) -> AsyncIterator[Progress | Result]:
+    async def pull(self, call: Call, request: Pull) -> AsyncIterator[Progress | Result]:
         """An image of a registry. Idempotent under its key; see `Puller.run`."""
 
         async def work(report: Report) -> Pulled:
@@ -42,7 +41,7 @@ class PullService:
             yield item
 
     @handles("transfer.push")
-    async def push(self, call: Call, request: pull.Push) -> AsyncIterator[Progress | Result]:
+    async def push(self, call: Call, request: Push) -> AsyncIterator[Progress | Result]:
         """An image to a registry. Idempotent; see `Pusher.run`."""
 
         async def work(report: Report) -> Pushed:
@@ -52,7 +51,7 @@ class PullService:
             yield item
 
     @handles("transfer.repair")
-    async def repair(self, call: Call, request: pull.Repair) -> AsyncIterator[Progress | Result]:
+    async def repair(self, call: Call, request: Repair) -> AsyncIterator[Progress | Result]:
         """Blobs of registries again. Idempotent; see `Repairer.run`."""
 
         async def work(report: Report) -> Repaired:
