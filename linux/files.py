@@ -13,6 +13,8 @@ RENAME_EXCHANGE = 2
 RENAME_WHITEOUT = 4
 
 _AT_FDCWD = -100
+_STATFS_BYTES = 256  # more than any architecture's; the type comes first
+_TMPFS_MAGIC = 0x01021994
 _CHUNK_SIZE = 16 * 1024 * 1024
 _COPY_BUFFER_SIZE = 1024 * 1024
 
@@ -40,6 +42,13 @@ def rename(
 def syncfs(fd: int) -> None:
     """Write out everything of the file system that `fd` lies on; errors since `fd` was opened are raised."""
     check(libc.syncfs(fd))
+
+
+def is_in_memory(path: str) -> bool:
+    """Whether a file lies on tmpfs, which has no disk to be flushed to. Source: statfs(2)."""
+    buffer = ctypes.create_string_buffer(_STATFS_BYTES)
+    check(libc.statfs(os.fsencode(path), buffer))
+    return ctypes.c_long.from_buffer(buffer).value == _TMPFS_MAGIC
 
 
 def copy_range(source_fd: int, target_fd: int, *, size: int, source_offset: int = 0, target_offset: int = 0) -> int:

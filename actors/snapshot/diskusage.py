@@ -32,6 +32,20 @@ def measure(path: str, *, below: str = "") -> Usage:
     return _measure(path, None)
 
 
+def measure_few(path: str, *, at_most: int) -> Usage | None:
+    """The same when a directory holds nothing but a few files; None for more, and for directories in it."""
+    status = os.stat(path, follow_symlinks=False)
+    inodes, blocks = 1, status.st_blocks
+    with os.scandir(path) as entries:
+        for entry in entries:
+            status = entry.stat(follow_symlinks=False)
+            inodes += 1
+            blocks += status.st_blocks
+            if inodes > at_most or status.st_nlink > 1 or entry.is_dir(follow_symlinks=False):
+                return None
+    return Usage(size=blocks * _BLOCK_BYTES, inodes=inodes)
+
+
 def _measure(path: str, lower: int | None) -> Usage:
     root = os.open(path, _OPEN)
     try:

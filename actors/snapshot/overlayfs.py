@@ -22,16 +22,21 @@ import msgspec
 
 from actors.plugins.context import SkipPlugin
 from actors.snapshot.copytree import copy_tree
+from actors.snapshot.diskusage import measure_few
 from actors.snapshot.idmaps import IdMaps
 from actors.snapshot.local import LocalBackend, bind
 from actors.snapshot.overlaytrial import can_map, kernel_options, quoted
 from actors.snapshot.volatile import Volatile
 from linux import mount
+from linux.files import is_in_memory
 from wharfie.errors import FailedPrecondition
 from wharfie.types.base import Mount
-from wharfie.types.snapshots import Kind
+from wharfie.types.snapshots import Kind, Usage
 
 _COPIED = "copied"
+_FEW = 64
+"""Files at most that are measured in the worker's loop."""
+
 _UNQUOTABLE = ",\\"
 """Characters that mount(2) and overlay do not agree upon how to quote."""
 
@@ -77,6 +82,14 @@ class Overlayfs(LocalBackend):
         super().prepare(number, parents, kind, ids)
         if self._volatile is not None and kind is Kind.ACTIVE and parents:
             self._volatile.allow(number)
+
+    def commit_at_once(self, number: int) -> Usage | None:
+        """See `Backend.commit_at_once`. In memory there is nothing to flush."""
+        return measure_few(self.files(number), at_most=_FEW) if self._is_in_memory or not self._flush else None
+
+    @functools.cached_property
+    def _is_in_memory(self) -> bool:
+        return is_in_memory(self.directories.root)
 
     def fill(self, building: str, parents: Sequence[int], kind: Kind, ids: IdMaps | None) -> None:
         """See `LocalBackend.fill`. An overlay shows the root of its topmost layer: it inherits mode and owner."""

@@ -156,7 +156,8 @@ class SnapshotService:
         if row is not None:
             _check_rebase(backend, row, request)
             with contextlib.suppress(FileNotFoundError):
-                return await self._worker.blocking(backend.commit, row.number)
+                usage = backend.commit_at_once(row.number)
+                return usage if usage is not None else await self._worker.blocking(backend.commit, row.number)
         # Without a row the call may be a repeated one, and metadata knows its answer.
         row = await self._names.find(call, request.key, backend.name)
         if row is None or row.info.kind is not Kind.ACTIVE:

@@ -62,3 +62,8 @@ def test_only_as_much_as_asked_for_is_copied(shm: str) -> None:
 def test_files_of_proc_that_claim_to_be_empty_are_copied_too(shm: str) -> None:
     with open("/proc/version", "rb") as source, open(f"{shm}/to", "w+b") as copy:
         assert files.copy_range(source.fileno(), copy.fileno(), size=1000) == len(Path("/proc/version").read_bytes())
+
+
+def test_only_tmpfs_is_in_memory() -> None:
+    assert files.is_in_memory("/dev/shm")
+    assert not files.is_in_memory("/proc")

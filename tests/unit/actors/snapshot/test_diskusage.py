@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 
-from actors.snapshot.diskusage import measure
+from actors.snapshot.diskusage import measure, measure_few
 from wharfie.types.snapshots import Usage
 
 
@@ -41,3 +41,19 @@ def test_a_path_of_full_length_is_measured(root: str) -> None:
     assert len(root) + len(path) > 4020
     assert measure(root).inodes == 21
     subprocess.run(["rm", "-rf", f"{root}/{'d' * 200}"], check=True)
+
+
+def test_a_few_files_are_measured_alike_at_once_and_anything_more_is_not(root: str) -> None:
+    assert measure_few(root, at_most=3) == measure(root)
+    for number in range(2):
+        with open(f"{root}/{number}", "wb") as file:
+            file.write(b"x" * 5000)
+    assert measure_few(root, at_most=3) == measure(root)
+    os.symlink("0", f"{root}/link")
+    assert measure_few(root, at_most=3) is None
+    os.unlink(f"{root}/link")
+    os.link(f"{root}/0", f"{root}/again")
+    assert measure_few(root, at_most=9) is None
+    os.unlink(f"{root}/again")
+    os.mkdir(f"{root}/directory")
+    assert measure_few(root, at_most=9) is None
