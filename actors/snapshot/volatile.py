@@ -10,6 +10,7 @@ import contextlib
 import os
 
 from actors.snapshot.directories import Directories
+from actors.snapshot.removal import remove_tree
 from wharfie.errors import DataLoss
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -46,7 +47,7 @@ class Volatile:
                     f"snapshot number {number} was mounted 'volatile' when the system stopped, and may have lost "
                     f"files; remove it, or remove '{mark}' to use it as it is"
                 )
-            os.rmdir(mark)
+            remove_tree(mark)
             return
         with contextlib.suppress(FileNotFoundError):
             if os.readlink(boot) == self._boot:
