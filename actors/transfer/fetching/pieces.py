@@ -73,7 +73,8 @@ def in_order(open_at: Open, *, offset: int, size: int, note: Note) -> Iterator[P
                     yield piece
             reason = f"the registry sent {offset} bytes of {size}"
         except WharfieError as error:
-            if not error.retryable:
+            if not error.retryable or "attempts" in error.details:
+                # What is asked in vain was asked often enough already.
                 raise
             reason = error.message
             if idle + 1 >= IDLE_TRIES:

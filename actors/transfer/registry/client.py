@@ -29,7 +29,8 @@ class Registry:
     """All registries, for one pull or push: hosts, tokens and connections are kept as long as it is open.
 
     Blocking and thread-safe; close it, or use it in a `with` statement. Every error is of `wharfie.errors` and has
-    `details["host"]`; `details["reason"]` begins with `registry_`. What may succeed later is tried again in here first.
+    `details["host"]`; `details["reason"]` begins with `registry_`. What may succeed later is tried again in here first:
+    `details["attempts"]` tells how often.
     A descriptor may be a stranger's: a digest that is none is `InvalidArgument` and never part of a URL.
 
     Args:

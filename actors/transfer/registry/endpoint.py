@@ -83,8 +83,8 @@ class Endpoint:
         """Ask, as often as it takes and is allowed.
 
         Raises:
-            WharfieError: as `failure` and `Transport.send` have them, from the last attempt; Cancelled when the
-                client was closed.
+            WharfieError: as `failure` and `Transport.send` have them, from the last attempt, with their number in
+                `details["attempts"]`; Cancelled when the client was closed.
         """
         attempts = ask.attempts or self._policy.attempts
         attempt = 1
@@ -93,6 +93,7 @@ class Endpoint:
                 return self._expected(ask)
             except errors.WharfieError as error:
                 if not error.retryable or attempt >= attempts:
+                    error.details["attempts"] = attempt
                     raise
                 self.pause(attempt, error)
             attempt += 1

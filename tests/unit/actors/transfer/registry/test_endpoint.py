@@ -141,6 +141,7 @@ def test_a_lasting_failure_is_told_with_host_status_and_retryability(client: Mak
         assert len(server.requests) == QUICK.attempts
     assert caught.value.retryable
     assert caught.value.details["status"] == 503
+    assert caught.value.details["attempts"] == QUICK.attempts
 
 
 def test_a_refusal_is_not_tried_again(client: MakeClient) -> None:
