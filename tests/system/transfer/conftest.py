@@ -14,6 +14,8 @@ import wharfie
 from tests.support import inventory
 from tests.support.daemon import Daemon
 from tests.support.failpoints import Failpoints
+from tests.support.faultyproxy import FaultyProxy
+from tests.support.registry import Registry
 from tests.support.wait import until
 
 
@@ -108,3 +110,17 @@ def rig(running: Rig) -> Iterator[Rig]:
     assert running.client.content.statuses() == []
     until(lambda: not running.layer_directories())
     until(lambda: not running.jobs())
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[Registry]:
+    """One that asks nobody who he is."""
+    with tempfile.TemporaryDirectory(prefix="registry-", dir="/dev/shm") as directory, Registry(Path(directory)) as it:
+        yield it
+
+
+@pytest.fixture
+def proxy(registry: Registry) -> Iterator[FaultyProxy]:
+    """Before that registry; it sees what is asked."""
+    with FaultyProxy(registry.url) as it:
+        yield it

@@ -6,11 +6,9 @@ import contextlib
 import os
 import random
 import signal
-import tempfile
 import threading
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -36,12 +34,6 @@ OURS = (
 POINTS = sorted(name for name in all_names() if name.startswith(OURS))
 NOISE = random.Random(11).randbytes(3_000_000)
 PARTS = ("content", "metadata", "snapshot", "transfer", "router", "fetch", "unpack")
-
-
-@pytest.fixture(scope="module")
-def registry() -> Iterator[Registry]:
-    with tempfile.TemporaryDirectory(prefix="registry-", dir="/dev/shm") as directory, Registry(Path(directory)) as it:
-        yield it
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import random
 import subprocess
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -22,18 +19,6 @@ from wharfie.types.transfer import Progress
 SOURCE = "containerd.io/distribution.source."
 OTHER = "linux/s390x"
 NOISE = random.Random(13).randbytes(2_000_000)
-
-
-@pytest.fixture(scope="module")
-def registry() -> Iterator[Registry]:
-    with tempfile.TemporaryDirectory(prefix="registry-", dir="/dev/shm") as directory, Registry(Path(directory)) as it:
-        yield it
-
-
-@pytest.fixture
-def proxy(registry: Registry) -> Iterator[FaultyProxy]:
-    with FaultyProxy(registry.url) as it:
-        yield it
 
 
 @pytest.fixture(scope="module")
