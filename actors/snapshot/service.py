@@ -82,14 +82,7 @@ class SnapshotService:
     def make(self, call: Call, request: internal.SnapshotRow) -> Mounts | Coroutine[Any, Any, Mounts]:
         """The directory of a snapshot named just now. Idempotent; a failure leaves neither directory nor name."""
         backend = self._snapshotters.find(request.info.snapshotter)
-        if (
-            backend is None
-            or backend.copies
-            or self._losses
-            or self._may_be_taken_back(call, request)
-            or UID_LABEL in request.info.labels
-            or GID_LABEL in request.info.labels
-        ):
+        if backend is None or not self._is_quick(backend, request) or self._may_be_taken_back(call, request):
             return self._make_carefully(call, request)
         failpoint.hit("snapshot.prepare.named")
         try:
@@ -99,11 +92,14 @@ class SnapshotService:
         return self._made(call, request, backend)
 
     @handles("snapshot.show")
-    async def show(self, call: Call, request: internal.SnapshotRow) -> Mounts:
+    def show(self, call: Call, request: internal.SnapshotRow) -> Mounts | Coroutine[Any, Any, Mounts]:
         """What prepare or view answered. Makes the directory when a crash kept prepare from it."""
         del call
         backend = self._snapshotters.get(request.info.snapshotter)
-        await self._make(backend, request)
+        if not self._is_quick(backend, request):
+            return self._show(backend, request)
+        if request.info.kind is not Kind.COMMITTED:
+            backend.prepare(request.number, request.parents, request.info.kind)
         return _mounts(backend, request)
 
     @handles("snapshot.measure")
@@ -149,6 +145,21 @@ class SnapshotService:
         return Empty()
 
     # -- parts -------------------------------------------------------------------------------------------------------
+
+    def _is_quick(self, backend: Backend, row: internal.SnapshotRow) -> bool:
+        """Whether a directory is made in the loop: nothing is copied, and nothing is known to be lost."""
+        labels = row.info.labels
+        return (
+            not backend.copies
+            and self._housekeeping.looked.is_set()
+            and not self._losses
+            and UID_LABEL not in labels
+            and GID_LABEL not in labels
+        )
+
+    async def _show(self, backend: Backend, row: internal.SnapshotRow) -> Mounts:
+        await self._make(backend, row)
+        return _mounts(backend, row)
 
     async def _measure(self, call: Call, request: snapshots.Commit, backend: Backend) -> Usage:
         """Flush and measure an active snapshot; nothing when there is none, which is for metadata to say."""
