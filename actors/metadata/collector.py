@@ -13,15 +13,18 @@ through all that they have.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
+import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from actors import internal
+from actors.metadata.database import typed
 from actors.metadata.edges import Edges
 from actors.metadata.marking import Marking
 from actors.metadata.sweeping import Sweeping, Swept
@@ -108,10 +111,14 @@ class Collector:
                     touched |= swept.snapshotters
                     total = _sum(total, swept, leases)
                 await self._drop_lists()
+            except sqlite3.Error as error:
+                raise typed(error) from error
             finally:
                 self._store.graph.barrier = None
+                # Until the owners have been told of all that was deleted so far.
+                looked_through, self._all_looked_through = self._all_looked_through, False
             failpoint.hit("metadata.gc.swept")
-            total = await self._tell_owners(total, dead, touched, thorough=thorough or not self._all_looked_through)
+            total = await self._tell_owners(total, dead, touched, thorough=thorough or not looked_through)
             seconds = (time.monotonic_ns() - begun_ns) / 1e9
             return msgspec.structs.replace(total, seconds=seconds, longest_pause_s=self.longest_ns / 1e9)
 
@@ -174,6 +181,8 @@ class Collector:
                 await self._in_steps(sweeping.look)
                 await self._in_steps(marking.step)
                 return Inspection(edges, marking, sweeping.white)
+            except sqlite3.Error as error:
+                raise typed(error) from error
             finally:
                 store.graph.barrier = None
 
@@ -191,18 +200,25 @@ class Collector:
 
     async def _drop_lists(self) -> None:
         """Delete what leases held that are gone, some hundred rows in each transaction."""
-        for lease in self._gone_leases():
-            await self._in_steps(lambda _, lease=lease: self._store.background(lambda: self._drop_some(lease)))  # type: ignore[misc]
-
-    def _gone_leases(self) -> Iterator[int]:
         last = -1
-        while True:
-            (lease,) = self._store.read("SELECT min(lease) FROM lease_resources WHERE lease > ?", (last,)).fetchone()
-            if lease is None:
-                return
-            if self._store.read("SELECT 1 FROM leases WHERE number = ?", (lease,)).fetchone() is None:
-                yield lease
-            last = lease
+
+        def some(budget_ns: int) -> bool:
+            nonlocal last
+            until_ns = time.monotonic_ns() + budget_ns
+            while time.monotonic_ns() < until_ns:
+                (lease,) = self._store.read(
+                    "SELECT min(lease) FROM lease_resources WHERE lease > ?", (last,)
+                ).fetchone()
+                if lease is None:
+                    return True
+                if self._is_lease(lease) or self._store.background(functools.partial(self._drop_some, lease)):
+                    last = lease
+            return False
+
+        await self._in_steps(some)
+
+    def _is_lease(self, number: int) -> bool:
+        return self._store.read("SELECT 1 FROM leases WHERE number = ?", (number,)).fetchone() is not None
 
     def _drop_some(self, lease: int) -> bool:
         return (
@@ -222,7 +238,6 @@ class Collector:
         """Have bytes and directories without a name deleted. An owner that is away is told again the next time."""
         if self._ask is None:
             return total
-        self._all_looked_through = False
         try:
             for begin in range(0, max(len(dead), 1), DIGESTS_AT_ONCE):
                 some = dead[begin : begin + DIGESTS_AT_ONCE]

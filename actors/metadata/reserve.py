@@ -20,6 +20,8 @@ GROWING = frozenset(
     {
         "containers.create",
         "images.create",
+        "leases.create",
+        "leases.add_resource",
         "namespaces.create",
         "metadata.blob_register",
         "metadata.snapshot_create",

@@ -94,8 +94,9 @@ class Scheduler:
         now_ns = self._store.now_ns()
         try:
             collected = await self._collector.collect(thorough=thorough)
-        except WharfieError as error:
-            log.warning("collecting garbage failed: %s", error)
+        except Exception as error:
+            # Whatever it was: the next collection is made, and nobody waits for this one for ever.
+            log.warning("collecting garbage failed: %s", error, exc_info=not isinstance(error, WharfieError))
             self._schedule.failed(now_s=self._clock())
             for future in waiting:
                 if not future.done():

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+import msgspec
+
+from actors.call import Call
 from actors.internal import BlobRegister, BlobRegistered, SnapshotCommit
 from tests.support.metadata import Services
+from wharfie.protocol import Routed
 from wharfie.types import containers, content, gc, images, leases, snapshots
 from wharfie.types.base import Descriptor, Empty
 
@@ -23,7 +28,12 @@ class World:
     def __init__(self, services: Services) -> None:
         self.services = services
         self.store = services.store
+        self.scratch = leases.Delete(id="scratch")
         self._scratch()
+
+    def handle(self, method: str, request: msgspec.Struct) -> Any:
+        """What a handler returns, be it an answer or a coroutine."""
+        return self.services.handlers[method](Call(Routed(id=1, method=method, namespace="ci")), request)
 
     def _scratch(self) -> None:
         self.services.call("leases.create", leases.Create(id="scratch"), leases.Lease)
@@ -64,7 +74,7 @@ class World:
         self.services.call("content.update", request, content.Info)
 
     def collect(self) -> gc.Collected:
-        self.services.call("leases.delete", leases.Delete(id="scratch"), Empty)
+        self.services.call("leases.delete", self.scratch, Empty)
         collected = self.services.collect()
         self._scratch()
         return collected
