@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import tempfile
 import threading
@@ -188,6 +189,29 @@ def test_large_blobs_are_fetched_in_parts_at_the_same_time(registry: Registry, p
         pulled = rig.client.images.pull(through(proxy, big))
         assert rig.client.run(pulled.image.name, ["cat", "last"]).stdout == b"the end"
         rig.clear()
+
+
+def pss_bytes(rig: Rig) -> int:
+    """Memory of all processes of the daemon, shared pages counted in proportion."""
+    total = 0
+    for pid in [rig.daemon.pid, *rig.daemon.descendants()]:
+        with contextlib.suppress(OSError):
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            total += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) * 1024
+    return total
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+def test_a_layer_of_a_gigabyte_takes_no_more_memory_than_a_small_one(own: Rig, registry: Registry) -> None:
+    remote = publish(registry, "huge", "1", {f"file-{number}": NOISE * 10 for number in range(34)})
+    idle = pss_bytes(own)
+    pulling = Pulling(own, remote.ref)
+    peak = 0
+    while not pulling.outcome:
+        peak = max(peak, pss_bytes(own))
+    assert isinstance(pulling.result(), wharfie.types.pull.Pulled)
+    assert peak - idle <= 64 << 20
 
 
 # -- bytes that are wrong ----------------------------------------------------------------------------------------------
