@@ -19,12 +19,12 @@ def _warm() -> None:
 @pytest.fixture(scope="module")
 def daemon(_warm: None) -> Iterator[Storage]:
     """Shared by the tests of a module; its workers may be killed."""
-    with storage() as running:
+    with storage(btrfs=True) as running:
         yield running
 
 
 @pytest.fixture
 def mortal(_warm: None) -> Iterator[Storage]:
     """The test's own; all of it may be killed."""
-    with storage() as running:
+    with storage(btrfs=True) as running:
         yield running

@@ -19,7 +19,7 @@ TAKEN_BACK = "snapshot.prepare.taken-back"
 """Only passed by a prepare that fails."""
 
 POINTS = sorted(name for name in all_names() if name.startswith("snapshot.") and name != TAKEN_BACK)
-SNAPSHOTTERS = ("overlayfs", "native")
+SNAPSHOTTERS = ("overlayfs", "native", "btrfs")
 
 
 @pytest.fixture
