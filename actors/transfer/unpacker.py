@@ -85,8 +85,7 @@ class _Applied:
 
 @dataclass(kw_only=True)
 class _Run:
-    """One unpacking: its keys that exist, the directories of its layers, by their number, and the snapshots that lost
-    theirs: their commit gives them new ones."""
+    """One unpacking: its keys that exist, its layers' directories by number, and the snapshots that `lost` theirs."""
 
     order: Order
     chain_ids: list[str]
