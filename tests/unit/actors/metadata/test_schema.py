@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from actors.metadata import schema
 from actors.metadata.database import open_database
+from actors.metadata.references import Kind as Node
+from actors.metadata.references import node_of
 from tests.support.metadata import open_services
+from wharfie import protocol
 from wharfie.errors import DataLoss, FailedPrecondition, Unavailable
-from wharfie.types import containers
+from wharfie.types import containers, images, snapshots
+from wharfie.types.base import Descriptor
+from wharfie.types.content import Info
+from wharfie.types.leases import Lease
+from wharfie.types.snapshots import Kind
 
 
 @pytest.fixture
@@ -102,3 +111,44 @@ def test_what_was_stored_is_there_after_opening_again_and_only_root_can_read_it(
     with open_services(directory) as services:
         assert services.call("containers.get", containers.Get(id="c1"), containers.Container) == made
     assert os.stat(f"{directory}/root/metadata.db").st_mode & 0o777 == 0o600
+
+
+def test_what_was_there_before_the_collector_is_held_for_a_day_and_refers_as_its_labels_say(
+    connection: sqlite3.Connection,
+) -> None:
+    schema.migrate(connection, schema.MIGRATIONS[:1])
+    digest = "sha256:" + "a" * 64
+    blob = protocol.encode(Info(digest=digest, size=1, labels={"containerd.io/gc.ref.content.x": "other"}))
+    connection.execute("INSERT INTO blobs VALUES (7, 'ci', ?, 1, ?)", (digest, blob))
+    snapshot = protocol.encode(snapshots.Info(name="k", kind=Kind.ACTIVE, snapshotter="native"))
+    connection.execute(
+        "INSERT INTO snapshots(number, namespace, snapshotter, name, kind, record) VALUES (3, 'ci', 'native', 'k', 'a', ?)",
+        (snapshot,),
+    )
+    container = containers.Container(id="c", spec={"x": 1}, snapshotter="native", snapshot_key="k")
+    connection.execute("INSERT INTO containers VALUES (5, 'ci', 'c', ?, x'80', x'80')", (protocol.encode(container),))
+    expire = {"containerd.io/gc.expire": "1970-01-01T00:00:01Z"}
+    target = Descriptor(media_type="a/b", digest=digest, size=1)
+    for name, labels in (("i", expire), ("j", {})):
+        image = protocol.encode(images.Image(name=name, target=target, labels=labels))
+        connection.execute(
+            "INSERT INTO images(namespace, name, digest, record) VALUES ('ci', ?, ?, ?)", (name, digest, image)
+        )
+    before_ns = time.time_ns()
+    assert schema.migrate(connection) == 1
+    assert connection.execute("SELECT * FROM refs ORDER BY node").fetchall() == [
+        (node_of(Node.CONTAINER, 5), 0, "snapshots/native", "k"),
+        (node_of(Node.BLOB, 7), 0, "content", "other"),
+    ]
+    assert connection.execute("SELECT name, expires_ns FROM images ORDER BY name").fetchall() == [
+        ("i", 10**9),
+        ("j", None),
+    ]
+    held = connection.execute(
+        "SELECT type, lease_resources.id FROM lease_resources JOIN leases ON lease = number"
+    ).fetchall()
+    assert held == [("content", digest), ("snapshots/native", "k")]
+    namespace, expires_ns, record = connection.execute("SELECT namespace, expires_ns, record FROM leases").fetchone()
+    assert namespace == "ci"
+    assert expires_ns - before_ns >= schema.UPGRADE_KEEP_NS
+    assert msgspec.msgpack.decode(record, type=Lease).id == schema.UPGRADE_LEASE
