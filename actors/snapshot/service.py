@@ -273,8 +273,12 @@ class SnapshotService:
             return False
         if new.info.kind is not Kind.ACTIVE or lost.info.parent != (request.parent or new.info.parent):
             return False
-        async with self._alone(backend, new.number):
-            await self._worker.blocking(backend.restore, new.number, lost.number)
+        try:
+            async with self._alone(backend, new.number):
+                await self._worker.blocking(backend.restore, new.number, lost.number)
+        except FileExistsError:
+            self._losses.found(backend, lost.number)  # somebody was quicker
+            return False
         self._losses.found(backend, lost.number)
         await self._names.remove(call, request.key, backend.name, step="restored")
         return True

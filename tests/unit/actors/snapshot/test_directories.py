@@ -13,6 +13,16 @@ def fill(building: str) -> None:
     os.mkdir(f"{building}/fs")
 
 
+def test_a_directory_gets_another_number_that_has_none(root: str) -> None:
+    directories = Directories(root)
+    for number in (1, 2):
+        directories.build(number, lambda building: None)
+    with pytest.raises(FileExistsError):
+        directories.move(1, 2)
+    directories.move(1, 3)
+    assert directories.numbers() == [2, 3]
+
+
 def test_a_directory_is_there_whole_or_not_at_all(root: str) -> None:
     directories = Directories(root)
 
