@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import random
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import wharfie
-from tests.support.gcmodel import SNAPSHOTS, Model, Name, Thing, labels_of
+from tests.support.gcmodel import SNAPSHOTS, Model, Name, Thing, labels_of, rfc3339
 from tests.support.storage import Storage, storage
 from tests.support.wait import until
 from wharfie.types.base import Descriptor
@@ -37,10 +38,11 @@ def bare(_warm: None) -> Iterator[Storage]:
 
 def test_what_expires_goes_at_its_time_and_waits_for_no_other_reason(bare: Storage) -> None:
     with bare.connect(namespace="expiry") as client:
-        lease = client.leases.create(expires_in_s=1.5)
+        lease = client.leases.create()
         digest = client.with_lease(lease.id).content.put(b"for a second").info.digest
         client.with_lease(lease.id).snapshots.prepare("k", snapshotter="native")
         assert client.content.read(digest) == b"for a second"
+        client.leases.update(lease.id, {"containerd.io/gc.expire": rfc3339(time.time_ns() + 10**9)})
         until(lambda: not client.leases.list(), deadline_s=30)
         until(lambda: not client.content.list() and not client.snapshots.list(snapshotter="native"), deadline_s=30)
         until(lambda: not files(bare) and not directories(bare), deadline_s=30)
