@@ -7,10 +7,15 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from actors.snapshot.erofs.backend import Erofs
+from actors.snapshot.local import LocalBackend
+from actors.snapshot.native import Native
+from actors.snapshot.overlayfs import Overlayfs
 from linux import mount
 from tests.conformance import snapshot_files, snapshot_names
-from tests.conformance.snapshotter import Snapshotter
+from tests.conformance.snapshotter import Snapshotter, tree, write
 from wharfie import Client, Unimplemented
+from wharfie.types.snapshots import Kind
 
 Case = Callable[[Snapshotter], None]
 
@@ -58,3 +63,20 @@ def test_native_refuses_to_rebase_and_keeps_the_snapshot(connect: Callable[[], C
     with pytest.raises(Unimplemented):
         native.commit("stacked", "loose", parent="base")
     native.commit("plain", "loose")
+
+
+@pytest.mark.parametrize("backend_class", [Overlayfs, Native, Erofs])
+def test_closing_a_snapshotter_twice_is_no_error(backend_class: type[LocalBackend], place: str) -> None:
+    backend = backend_class(f"{place}/snapshots")
+    backend.prepare(1, [], Kind.ACTIVE)
+    write(f"{backend.files(1)}/file", "text")
+    backend.commit(1)
+    backend.prepare(2, [1], Kind.ACTIVE)
+    backend.close()
+    backend.close()
+    # Who opens it next finds everything.
+    again = backend_class(f"{place}/snapshots")
+    again.prepare(3, [1], Kind.VIEW)
+    [view] = again.mounts(3, [1], Kind.VIEW)
+    assert tree(view.source) == {"file": "text"}
+    again.close()
