@@ -73,6 +73,8 @@ class Transactions:
         self.after_collection: Callable[[bytes], Coroutine[Any, Any, bytes]] | None = None
         self.on_commit: Callable[[], None] | None = None
         self._lost: WharfieError | None = None
+        self._turns_lost = 0
+        self._failure: BaseException | None = None
         self._is_closed = False
 
     def _now(self) -> int:
@@ -124,7 +126,17 @@ class Transactions:
 
     def replying(self, reply: bytes, *, collected: bool) -> Replying:
         """A reply, now or when a collection that begins after this has been run. There is none without a collector."""
-        return self.after_collection(reply) if collected and self.after_collection is not None else reply
+        if not collected or self.after_collection is None:
+            return reply
+        return self._collected(reply, self.after_collection, turns_lost=self._turns_lost)
+
+    async def _collected(
+        self, reply: bytes, collect: Callable[[bytes], Coroutine[Any, Any, bytes]], *, turns_lost: int
+    ) -> bytes:
+        # This begins when the turn of the request has been committed, or was not.
+        if self._turns_lost > turns_lost and self._failure is not None:
+            raise self._failure
+        return await collect(reply)
 
     def _has_room(self) -> bool:
         """Whether the reserve can be taken again, or the database can grow within itself where things were deleted."""
@@ -191,6 +203,8 @@ class Transactions:
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
         coded = typed(error, path=self._path) if isinstance(error, sqlite3.Error) else error
+        self._turns_lost += 1
+        self._failure = coded
         if isinstance(coded, ResourceExhausted):
             self._reserve.release()
             self._rewind_log()

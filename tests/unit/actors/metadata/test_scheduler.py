@@ -8,7 +8,7 @@ import pytest
 
 from actors.metadata.scheduler import Scheduler
 from tests.support.garbage import World
-from wharfie.errors import WharfieError
+from wharfie.errors import ResourceExhausted, WharfieError
 from wharfie.types import gc, images
 from wharfie.types.base import Empty
 
@@ -48,6 +48,22 @@ def test_a_failure_is_told_and_the_next_one_is_made(world: World) -> None:
         assert world.blobs() == set()
 
     asyncio.run(fail_then_work())
+
+
+def test_a_delete_with_sync_that_could_not_be_stored_is_no_success(world: World) -> None:
+    world.image("i", world.blob("a"))
+    world.store.after_collection = world.services.garbage.scheduler.after
+
+    async def delete() -> None:
+        answer = world.handle("images.delete", images.Delete(name="i", sync=True))
+        world.store._lost = ResourceExhausted("the disk is full")
+        with pytest.raises(ResourceExhausted):
+            world.store.commit()
+        with pytest.raises(ResourceExhausted):
+            await answer
+
+    asyncio.run(delete())
+    assert world.images() == {"i"}
 
 
 @pytest.mark.parametrize("sync", [True, False])
