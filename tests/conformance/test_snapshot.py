@@ -14,6 +14,7 @@ from actors.snapshot.overlayfs import Overlayfs
 from linux import mount
 from tests.conformance import snapshot_files, snapshot_names
 from tests.conformance.snapshotter import Snapshotter, tree, write
+from tests.support import loopfs
 from wharfie import Client, Unimplemented
 from wharfie.types.snapshots import Kind
 
@@ -45,6 +46,7 @@ def test_native(case: Case, connect: Callable[[], Client], place: str) -> None:
 
 @pytest.mark.parametrize("case", SUITE, ids=name_of)
 def test_btrfs(case: Case, connect: Callable[[], Client], place: str) -> None:
+    loopfs.need("btrfs")
     case(Snapshotter(connect(), "btrfs", place))
 
 

@@ -130,7 +130,7 @@ def storage(
     Args:
         overrides: settings by key.
         root_size_bytes: give its root a tmpfs of its own, of this size.
-        btrfs: give the snapshotter of this name a file system that it can use.
+        btrfs: give the snapshotter of this name a file system that it can use, if there is one.
     """
     directory = tempfile.mkdtemp(prefix="ws-", dir="/dev/shm")
     root = f"{directory}/root"
@@ -138,7 +138,7 @@ def storage(
         os.mkdir(root)
         mount.mount_one("tmpfs", root, fstype="tmpfs", options=[f"size={root_size_bytes}"])
     more = contextlib.ExitStack()
-    if btrfs:
+    if btrfs and loopfs.is_supported("btrfs"):
         more.enter_context(loopfs.loop_filesystem("btrfs", f"{root}/snapshots/btrfs"))
     running = Storage(directory, overrides)
     try:

@@ -40,6 +40,7 @@ def place() -> Iterator[str]:
 def test_a_committed_snapshot_survives_a_power_failure(
     place: str, backend_class: Callable[[str], LocalBackend], kind: str
 ) -> None:
+    loopfs.need(kind)
     disk = f"{place}/disk"
     loopfs.make(f"{place}/image", kind)
     loopfs.attach(f"{place}/image", disk)

@@ -10,6 +10,7 @@ import pytest
 
 from linux import mount
 from tests.conformance.snapshotter import Snapshotter, put, tree, write
+from tests.support import loopfs
 from tests.support.failpoints import all_names
 from tests.support.storage import Storage
 from tests.support.wait import until
@@ -61,6 +62,8 @@ def check(daemon: Storage, sn: Snapshotter) -> None:
 @pytest.mark.parametrize("snapshotter", SNAPSHOTTERS)
 @pytest.mark.parametrize("point", POINTS)
 def test_the_worker_is_killed(daemon: Storage, place: str, point: str, snapshotter: str) -> None:
+    if snapshotter == "btrfs":
+        loopfs.need("btrfs")
     with daemon.connect(namespace=f"{snapshotter}-{point}") as client:
         sn = Snapshotter(client, snapshotter, place)
         daemon.failpoints.arm(point)
@@ -72,6 +75,8 @@ def test_the_worker_is_killed(daemon: Storage, place: str, point: str, snapshott
 @pytest.mark.parametrize("snapshotter", SNAPSHOTTERS)
 @pytest.mark.parametrize("point", POINTS)
 def test_the_whole_daemon_is_killed(mortal: Storage, place: str, point: str, snapshotter: str) -> None:
+    if snapshotter == "btrfs":
+        loopfs.need("btrfs")
     with mortal.connect(namespace=f"{snapshotter}-{point}") as client:
         sn = Snapshotter(client, snapshotter, place)
         killer = mortal.kill_all_at(point)

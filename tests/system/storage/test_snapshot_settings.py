@@ -23,6 +23,7 @@ def configured() -> Iterator[Storage]:
     settings = {
         "snapshot.mount_options": ["volatile"],
         "snapshot.sync_remove": True,
+        "snapshot.slow_chown": True,
         "snapshot.upperdir_label": True,
     }
     with storage(settings) as running:

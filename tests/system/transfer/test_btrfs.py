@@ -13,7 +13,7 @@ from tests.support import tars
 from tests.support.archives import Layout
 from tests.support.daemon import Daemon
 from tests.support.failpoints import Failpoints
-from tests.support.loopfs import loop_filesystem
+from tests.support.loopfs import loop_filesystem, need
 from tests.support.tars import directory, file, hardlink, symlink
 from tests.system.transfer.conftest import Rig
 from tests.system.transfer.test_import import nothing_half_done, tree_of
@@ -28,6 +28,7 @@ LAYERS = [
 @pytest.fixture
 def btrfs() -> Iterator[Rig]:
     """A daemon whose snapshotter of this name has its file system."""
+    need("btrfs")
     with tempfile.TemporaryDirectory(prefix="transfer-", dir="/dev/shm") as place, contextlib.ExitStack() as stack:
         daemon = Daemon(config='[snapshot]\nsnapshotter = "btrfs"\n')
         disk = contextlib.ExitStack()

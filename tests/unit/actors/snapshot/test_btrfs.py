@@ -10,7 +10,7 @@ import pytest
 from actors.plugins.context import SkipPlugin
 from actors.snapshot.btrfs import Btrfs
 from linux import btrfs
-from tests.support.loopfs import loop_filesystem
+from tests.support.loopfs import loop_filesystem, need
 from wharfie.errors import DataLoss
 from wharfie.types.base import Mount
 from wharfie.types.snapshots import Kind, Usage
@@ -19,6 +19,7 @@ from wharfie.types.snapshots import Kind, Usage
 @pytest.fixture
 def subvolumes(root: str) -> Iterator[str]:
     """A directory on btrfs."""
+    need("btrfs")
     with loop_filesystem("btrfs", f"{root}/btrfs"):
         yield f"{root}/btrfs/snapshots"
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from actors.snapshot.native import Native
-from tests.support.loopfs import loop_filesystem
+from tests.support.loopfs import loop_filesystem, need
 from wharfie.types.snapshots import Kind
 
 _FIEMAP = 0xC020660B
@@ -20,6 +20,7 @@ _SHARED = 0x2000
 @pytest.fixture
 def sharing(root: str) -> Iterator[str]:
     """A directory on a file system with reflinks."""
+    need("btrfs")
     with loop_filesystem("btrfs", f"{root}/btrfs"):
         yield f"{root}/btrfs/snapshots"
 
