@@ -29,13 +29,13 @@ DATA = os.urandom(300_000)
 ME = Credential(username=USER, password=PASSWORD)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def basic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     with Registry(tmp_path_factory.mktemp("basic"), basic=True) as registry:
         yield registry
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenServer]:
     with TokenServer(tmp_path_factory.mktemp("issuer")) as issuer:
         yield issuer
@@ -52,7 +52,7 @@ def tokens(issuer: TokenServer) -> TokenServer:
     return issuer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def guarded(issuer: TokenServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     with Registry(tmp_path_factory.mktemp("guarded"), token=issuer.auth) as registry:
         yield registry

@@ -24,7 +24,7 @@ DATA = os.urandom(200_000)
 NAME = "registry.test"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def secure(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Registry]:
     """A registry with a certificate of our authority."""
     pair = authority.issue("server", names=f"IP:127.0.0.1,DNS:{NAME}")
