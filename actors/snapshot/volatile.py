@@ -16,6 +16,7 @@ from wharfie.errors import DataLoss
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _MARK = "work/work/incompat/volatile"
 _BOOT = "boot"
+_USED = " used"
 
 
 class Volatile:
@@ -38,19 +39,21 @@ class Volatile:
         """
         directory = self._directories.path(number)
         mark, boot = f"{directory}/{_MARK}", f"{directory}/{_BOOT}"
-        if os.path.lexists(mark):
-            known = ""
-            with contextlib.suppress(FileNotFoundError):
-                known = os.readlink(boot)
-            if known != self._boot:
-                raise DataLoss(
-                    f"snapshot number {number} was mounted 'volatile' when the system stopped, and may have lost "
-                    f"files; remove it, or remove '{mark}' to use it as it is"
-                )
-            remove_tree(mark)
-            return
+        known = ""
         with contextlib.suppress(FileNotFoundError):
-            if os.readlink(boot) == self._boot:
-                return
-            os.unlink(boot)
-        os.symlink(self._boot, boot)
+            known = os.readlink(boot)
+        is_marked = os.path.lexists(mark)
+        if (is_marked or known.endswith(_USED)) and known.removesuffix(_USED) != self._boot:
+            raise DataLoss(
+                f"snapshot number {number} was mounted 'volatile' when the system stopped, and may have lost files; "
+                f"remove it, or remove '{mark}' and '{boot}' to use it as it is"
+            )
+        wanted = self._boot + _USED if is_marked or known.endswith(_USED) else self._boot
+        if known != wanted:
+            # It may be mounted at this moment: what says so outlives the mark.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{boot}.new")
+            os.symlink(wanted, f"{boot}.new")
+            os.rename(f"{boot}.new", boot)
+        if is_marked:
+            remove_tree(mark)

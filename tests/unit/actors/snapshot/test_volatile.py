@@ -62,6 +62,23 @@ def test_after_another_boot_it_is_lost_and_said_so(backend: Overlayfs, place: st
     use(backend, place, "second")
 
 
+def test_after_another_boot_it_is_lost_also_when_its_mounts_were_asked_for_while_it_was_mounted(
+    backend: Overlayfs, place: str
+) -> None:
+    [one] = backend.mounts(2, [1], Kind.ACTIVE)
+    mount.mount_one(one.source, place, fstype=one.type, options=one.options)
+    backend.prepare(2, [1], Kind.ACTIVE)
+    mount.umount(place)
+    boot = f"{backend.directories.path(2)}/boot"
+    assert os.readlink(boot).endswith(" used")
+    os.unlink(boot)
+    os.symlink("another used", boot)
+    with pytest.raises(DataLoss, match="volatile"):
+        backend.prepare(2, [1], Kind.ACTIVE)
+    os.unlink(boot)
+    backend.prepare(2, [1], Kind.ACTIVE)
+
+
 def test_what_was_never_mounted_survives_another_boot(backend: Overlayfs, place: str) -> None:
     boot = f"{backend.directories.path(2)}/boot"
     os.unlink(boot)
