@@ -14,7 +14,9 @@ from actors.snapshot.removal import remove_tree
 from wharfie.errors import DataLoss
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
-_MARK = "work/work/incompat/volatile"
+MARK = os.path.join("work", "work", "incompat", "volatile")
+"""Below a snapshot's directory: our work directory, then the kernel's own names in it."""
+
 _BOOT = "boot"
 _USED = " used"
 
@@ -38,7 +40,7 @@ class Volatile:
             DataLoss: it was mounted in an earlier boot.
         """
         directory = self._directories.path(number)
-        mark, boot = f"{directory}/{_MARK}", f"{directory}/{_BOOT}"
+        mark, boot = f"{directory}/{MARK}", f"{directory}/{_BOOT}"
         known = ""
         with contextlib.suppress(FileNotFoundError):
             known = os.readlink(boot)

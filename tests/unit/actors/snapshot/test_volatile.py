@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from actors.snapshot.overlayfs import Overlayfs
+from actors.snapshot.volatile import MARK
 from linux import mount
 from wharfie.errors import DataLoss
 from wharfie.types.snapshots import Kind
@@ -57,7 +58,7 @@ def test_after_another_boot_it_is_lost_and_said_so(backend: Overlayfs, place: st
     with pytest.raises(DataLoss, match="incompat/volatile"):
         backend.prepare(2, [1], Kind.ACTIVE)
     # Its owner may decide otherwise.
-    shutil.rmtree(f"{backend.directories.path(2)}/work/work/incompat/volatile")
+    shutil.rmtree(f"{backend.directories.path(2)}/{MARK}")
     backend.prepare(2, [1], Kind.ACTIVE)
     use(backend, place, "second")
 
