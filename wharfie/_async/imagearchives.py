@@ -5,14 +5,17 @@ from __future__ import annotations
 import builtins
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 
 from wharfie._async.base import Service, decoded
 from wharfie._async.content import Content
-from wharfie.types import convert, export, transfer
-from wharfie.types.images import Image
+
+if TYPE_CHECKING:
+    # Each method imports what it needs: who runs a container need not wait for the types of archives.
+    from wharfie.types import convert, export, transfer
+    from wharfie.types.images import Image
 
 
 class ImageArchives(Service):
@@ -48,6 +51,8 @@ class ImageArchives(Service):
             on_progress: told what happens.
             timeout_s: for all of it.
         """
+        from wharfie.types import transfer
+
         path = ref = ""
         if isinstance(source, str):
             # The daemon has another working directory.
@@ -103,6 +108,8 @@ class ImageArchives(Service):
         Raises:
             NotFound: no such image, not for this platform, or a blob that is wanted is missing.
         """
+        from wharfie.types import export, transfer
+
         request = export.Export(
             images=[names] if isinstance(names, str) else [*names],
             path=os.path.abspath(output) if isinstance(output, str) else "",
@@ -156,6 +163,8 @@ class ImageArchives(Service):
         Raises:
             NotFound: no such image, not for this platform, or a blob of it is missing.
         """
+        from wharfie.types import convert, transfer
+
         request = convert.Convert(
             source=source,
             name=name,

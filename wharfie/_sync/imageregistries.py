@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from wharfie._sync.base import Service, decoded
-from wharfie.types import pull as t
-from wharfie.types import transfer
-from wharfie.types.registry import Credential
+
+if TYPE_CHECKING:
+    # Each method imports what it needs: who runs a container need not wait for the types of pulls.
+    from wharfie.types import pull as t
+    from wharfie.types import transfer
+    from wharfie.types.registry import Credential
 
 
 class ImageRegistries(Service):
@@ -53,6 +57,9 @@ class ImageRegistries(Service):
             PermissionDenied: it wants other credentials.
             DataLoss: it sent other bytes than a digest says.
         """
+        from wharfie.types import pull as t
+        from wharfie.types import transfer
+
         request = t.Pull(
             ref=ref,
             name=name,
@@ -103,6 +110,9 @@ class ImageRegistries(Service):
             FailedPrecondition: not all of it is here.
             PermissionDenied: the registry wants other credentials.
         """
+        from wharfie.types import pull as t
+        from wharfie.types import transfer
+
         request = t.Push(
             image=image,
             ref=ref,
@@ -141,6 +151,9 @@ class ImageRegistries(Service):
             on_progress: told what happens.
             timeout_s: for all of it.
         """
+        from wharfie.types import pull as t
+        from wharfie.types import transfer
+
         request = t.Repair(
             blobs=dict(blobs),
             image=image,
