@@ -24,14 +24,14 @@ MakeClient = Callable[..., Client]
 QUICK = Policy(backoff_first_s=0.001, backoff_max_s=0.01, upload_chunk_bytes=256 * 1024)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A registry for everybody; each test has a repository of its own."""
     with Registry(tmp_path_factory.mktemp("registry")) as registry:
         yield registry
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
 
