@@ -16,6 +16,9 @@ from typing import Any, Protocol
 from wharfie.link import Closed, Link, widen
 
 RECONNECT_FIRST_S = 0.002
+RECONNECT_FACTOR = 1.2
+"""A dead router is back within some ten milliseconds: about so often it is looked for at first."""
+
 RECONNECT_MAX_S = 0.1
 
 QUEUE_MAX_BYTES = 64 << 20
@@ -99,7 +102,7 @@ class UnixConnection:
             self._next_s = time.monotonic()
             if self._wait_s > RECONNECT_FIRST_S:
                 self._pause()
-            self._wait_s = max(self._wait_s, 2 * RECONNECT_FIRST_S)
+            self._wait_s = max(self._wait_s, RECONNECT_FACTOR * RECONNECT_FIRST_S)
             return []
         if messages:
             self._wait_s = RECONNECT_FIRST_S
@@ -131,7 +134,7 @@ class UnixConnection:
 
     def _pause(self) -> None:
         self._next_s = time.monotonic() + self._wait_s
-        self._wait_s = min(self._wait_s * 2, RECONNECT_MAX_S)
+        self._wait_s = min(self._wait_s * RECONNECT_FACTOR, RECONNECT_MAX_S)
 
     def _connect(self) -> bool:
         """Connect when it is time to; the router's greeting tells that somebody is there."""
