@@ -82,7 +82,7 @@ class UnixConnection:
 
     def wants_write(self) -> bool:
         """See `Connection`."""
-        return self._link is not None and self._link.queued_bytes > 0
+        return self._link is not None and self._link.wants_write
 
     def retry_s(self) -> float | None:
         """See `Connection`."""

@@ -53,6 +53,11 @@ class Link:
         """Of the socket; -1 when it is closed."""
         return self.sock.fileno()
 
+    @property
+    def wants_write(self) -> bool:
+        """The socket had no room for something; what waits for the peer's greeting is not meant."""
+        return bool(self._out)
+
     def queue(self, frames: Sequence[Any]) -> None:
         """Put a message behind what waits to be written; `flush` writes it. Frames may not change until then."""
         for buffer in encode(frames):

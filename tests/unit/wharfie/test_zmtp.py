@@ -218,3 +218,14 @@ def test_a_ping_is_answered_with_its_context() -> None:
     decoder = ready_decoder()
     decoder.feed(b"\x04\x0b\x04PING\x00\x01ctxt")
     assert decoder.replies == [b"\x04\x09\x04PONGctxt"]
+
+
+def test_who_has_not_been_greeted_waits_for_reading_only(path: str, ours: UnixConnection) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(path)
+        silent.listen()
+        assert ours.receive() == []
+        assert ours.send([b"W1", b"held"])
+        ours.flush()
+        # Else whoever polls would go round and round until the router has been started again.
+        assert not ours.wants_write()
