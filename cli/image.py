@@ -14,6 +14,7 @@ from cli.imageprune import prune
 from cli.load import load
 from cli.pull import pull
 from cli.push import push
+from cli.referrers import referrers
 
 
 @click.group("image", cls=Noun)
@@ -29,6 +30,7 @@ for _verb in (
     usage,
     pull,
     push,
+    referrers,
     load,
     export,
     convert,

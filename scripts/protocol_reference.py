@@ -144,6 +144,7 @@ BODIES: dict[str, Bodies] = {
     "transfer.pull": Bodies(pull.Pull, pull.Pulled, transfer.Progress),
     "transfer.push": Bodies(pull.Push, pull.Pushed, transfer.Progress),
     "transfer.repair": Bodies(pull.Repair, pull.Repaired, transfer.Progress),
+    "transfer.referrers": Bodies(pull.Referrers, pull.ReferrersFound, transfer.Progress),
     "diff.create": Bodies(diff.Create, diff.Created, transfer.Progress),
     "diff.apply": Bodies(diff.Apply, diff.Applied, transfer.Progress),
     "diff.changes": Bodies(diff.GetChanges, Empty, diff.Changes),

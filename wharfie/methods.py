@@ -121,7 +121,7 @@ METHODS: dict[str, Method] = {
     ),
     **_methods("runtime", read="tasks.wait", waits=True),
     **_methods("transfer", stream="transfer.import transfer.unpack transfer.commit transfer.export transfer.convert"),
-    **_methods("transfer", stream="transfer.pull transfer.push transfer.repair"),
+    **_methods("transfer", stream="transfer.pull transfer.push transfer.repair transfer.referrers"),
     **_methods("transfer", stream="diff.create diff.apply diff.changes"),
     **{
         f"{worker}.ping": Method(worker, Mode.READ, namespaced=False)

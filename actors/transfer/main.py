@@ -23,6 +23,7 @@ from actors.transfer.leftovers import Leftovers
 from actors.transfer.puller import Puller
 from actors.transfer.pullservice import PullService
 from actors.transfer.pusher import Pusher
+from actors.transfer.referrers import ReferrersFinder
 from actors.transfer.repairer import Repairer
 from actors.transfer.service import TransferService
 from actors.transfer.unpacker import Unpacker
@@ -96,7 +97,9 @@ def inits(worker: Worker, settings: Settings, leftovers: Leftovers, *, token: st
         paths = Paths.of(settings)
         puller = Puller(worker, jobs, unpacker, settings=settings, paths=paths)
         pusher = Pusher(worker, jobs, settings=settings, paths=paths)
-        return PullService(puller, pusher, Repairer(worker, jobs, settings=settings, paths=paths), leftovers)
+        repairer = Repairer(worker, jobs, settings=settings, paths=paths)
+        finder = ReferrersFinder(jobs, settings=settings, paths=paths)
+        return PullService(puller, pusher, repairer, finder, leftovers=leftovers)
 
     return {
         f"{DIFFER}.walking": lambda _context: Unpacker(

@@ -10,9 +10,10 @@ from actors.transfer.leftovers import Leftovers
 from actors.transfer.operations import Operations, Report
 from actors.transfer.puller import Puller
 from actors.transfer.pusher import Pusher
+from actors.transfer.referrers import ReferrersFinder
 from actors.transfer.repairer import Repairer
 from wharfie.errors import WharfieError
-from wharfie.types.pull import Pull, Pulled, Push, Pushed, Repair, Repaired
+from wharfie.types.pull import Pull, Pulled, Push, Pushed, Referrers, ReferrersFound, Repair, Repaired
 from wharfie.types.transfer import Progress
 
 log = logging.getLogger("transfer")
@@ -21,10 +22,13 @@ log = logging.getLogger("transfer")
 class PullService:
     """Handlers of the transfer worker for registries."""
 
-    def __init__(self, puller: Puller, pusher: Pusher, repairer: Repairer, leftovers: Leftovers) -> None:
+    def __init__(
+        self, puller: Puller, pusher: Pusher, repairer: Repairer, finder: ReferrersFinder, *, leftovers: Leftovers
+    ) -> None:
         self._puller = puller
         self._pusher = pusher
         self._repairer = repairer
+        self._finder = finder
         self._leftovers = leftovers
         self._operations = Operations()
 
@@ -56,6 +60,16 @@ class PullService:
 
         async def work(report: Report) -> Repaired:
             return await self._repairer.run(call, request, report)
+
+        async for item in self._operations.follow(call, work):
+            yield item
+
+    @handles("transfer.referrers")
+    async def referrers(self, call: Call, request: Referrers) -> AsyncIterator[Progress | Result]:
+        """What refers to an image at its registry. Changes nothing; see `ReferrersFinder.run`."""
+
+        async def work(report: Report) -> ReferrersFound:
+            return await self._finder.run(call, request, report)
 
         async for item in self._operations.follow(call, work):
             yield item

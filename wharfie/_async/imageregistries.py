@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ImageRegistries(Service):
-    """Pull, push and repair."""
+    """Pull, push and repair, and who refers to an image."""
 
     async def pull(
         self,
@@ -167,3 +167,47 @@ class ImageRegistries(Service):
             if on_progress is not None:
                 on_progress(progress)
         return decoded(result[0], t.Repaired, "transfer.repair")
+
+    async def referrers(
+        self,
+        ref: str,
+        artifact_type: str = "",
+        *,
+        credentials: Mapping[str, Credential] | None = None,
+        plain_http: bool = False,
+        skip_verify: bool = False,
+        on_progress: Callable[[transfer.Progress], None] | None = None,
+        timeout_s: float | None = None,
+    ) -> t.ReferrersFound:
+        """What refers to an image at its registry: signatures, attestations, documents. Nothing is fetched or stored.
+
+        Args:
+            ref: `host[:port]/path[:tag][@digest]`, as for `pull`; of an index, what refers to the index.
+            artifact_type: only referrers of this type; empty is all.
+            credentials: by host; see `wharfie.credentials`.
+            plain_http: speak http to hosts that no hosts.toml of the daemon describes.
+            skip_verify: believe any certificate of such hosts.
+            on_progress: told what happens.
+            timeout_s: for all of it.
+
+        Raises:
+            NotFound: the registry has no such image.
+            PermissionDenied: it wants other credentials.
+        """
+        from wharfie.types import pull as t
+        from wharfie.types import transfer
+
+        request = t.Referrers(
+            ref=ref,
+            artifact_type=artifact_type,
+            credentials=dict(credentials or {}),
+            plain_http=plain_http,
+            skip_verify=skip_verify,
+        )
+        result: list[bytes] = []
+        async for progress, _ in self._caller.stream(
+            "transfer.referrers", request, transfer.Progress, on_result=result.append, timeout_s=timeout_s
+        ):
+            if on_progress is not None:
+                on_progress(progress)
+        return decoded(result[0], t.ReferrersFound, "transfer.referrers")

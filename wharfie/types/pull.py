@@ -111,3 +111,43 @@ class Repaired(Message, frozen=True, kw_only=True):
 
     repaired: list[str]
     failed: dict[str, str] = {}
+
+
+class Referrers(Message, frozen=True, kw_only=True):
+    """`transfer.referrers`, a stream as pull: what refers to an image at its registry, such as signatures.
+
+    Nothing is fetched or stored. A registry without the API is asked for the tag that stands in for it.
+
+    Args:
+        ref: as in `Pull`; of an index, what refers to the index. A digest in it asks for another manifest's.
+        artifact_type: only referrers of this type; empty is all.
+        credentials, plain_http, skip_verify: as in `Pull`.
+    """
+
+    ref: str
+    artifact_type: str = ""
+    credentials: Credentials = {}
+    plain_http: bool = False
+    skip_verify: bool = False
+
+
+class Referrer(Descriptor, frozen=True, kw_only=True):
+    """A descriptor of a manifest that has a subject.
+
+    Attributes:
+        artifact_type: what it is; empty when the registry does not say.
+    """
+
+    artifact_type: str = ""
+
+
+class ReferrersFound(Message, frozen=True, kw_only=True):
+    """Result of `transfer.referrers`.
+
+    Attributes:
+        subject: what the reference stands for at the registry now.
+        referrers: in the registry's order; empty when nothing refers to it.
+    """
+
+    subject: Descriptor
+    referrers: list[Referrer] = []

@@ -12,12 +12,15 @@ from actors.transfer.fetching import messages as m
 from actors.transfer.fetching.download import Download, joined
 from actors.transfer.fetching.pieces import Open, Reader, in_order
 from actors.transfer.registry.client import Registry
-from wharfie import failpoint
+from wharfie import failpoint, protocol
 from wharfie._sync.client import Client
-from wharfie.errors import DataLoss, Internal
+from wharfie.errors import DataLoss, Internal, ResourceExhausted
 from wharfie.oci.descriptor import Descriptor
 from wharfie.reference import Reference
 from wharfie.types.base import Empty, Message
+
+REFERRERS_BYTES_MAX = protocol.MAX_MESSAGE_BYTES // 2
+"""How much a list of referrers may take: it goes to the client in one message."""
 
 
 class Saying(Protocol):
@@ -44,6 +47,8 @@ class Commands:
         match command:
             case m.Resolve():
                 return m.Found(descriptor=self._registry.resolve(Reference.parse(command.reference)))
+            case m.FindReferrers():
+                return self._referrers(command)
             case m.GetDocument():
                 return self._document(command)
             case m.GetBlob():
@@ -55,6 +60,18 @@ class Commands:
                 self._registry.push_manifest(Reference.parse(command.reference), command.descriptor, command.data)
                 return m.Sent(bytes=len(command.data))
         raise Internal(f"the fetcher does not know the command {type(command).__name__}")
+
+    def _referrers(self, command: m.FindReferrers) -> m.FoundReferrers:
+        reference = Reference.parse(command.reference)
+        found = self._registry.referrers(reference, command.digest, command.artifact_type)
+        result = m.FoundReferrers(referrers=found)
+        if len(protocol.encode(result)) > REFERRERS_BYTES_MAX:
+            raise ResourceExhausted(
+                f"the {len(found)} referrers of '{command.digest}' in '{reference.repository}' take more than"
+                f" {REFERRERS_BYTES_MAX} bytes; ask for those of one artifact_type",
+                details={"reason": "registry_referrers", "digest": command.digest, "host": reference.host},
+            )
+        return result
 
     def _document(self, command: m.GetDocument) -> m.Document:
         reference = Reference.parse(command.reference)

@@ -2,7 +2,7 @@
 
 ::
 
-    worker → fetcher    Hello, then Resolve, GetDocument, GetBlob, PushBlob, PushDocument
+    worker → fetcher    Hello, then Resolve, FindReferrers, GetDocument, GetBlob, PushBlob, PushDocument
     fetcher → worker    Arrived*, Noted*, then Done or Failed; for each command, told apart by its id
 
 Every command may be given again to another fetcher when the first one died: none of them does harm twice.
@@ -63,6 +63,18 @@ class Resolve(Said, frozen=True, kw_only=True):
     reference: str
 
 
+class FindReferrers(Said, frozen=True, kw_only=True):
+    """Which manifests of the reference's repository have `digest` as their subject? Done with `FoundReferrers`.
+
+    Attributes:
+        artifact_type: only those of this type; empty is all.
+    """
+
+    reference: str
+    digest: str
+    artifact_type: str = ""
+
+
 class GetDocument(Said, frozen=True, kw_only=True):
     """Read a manifest or a configuration. Done with `Document`."""
 
@@ -121,7 +133,7 @@ class Failed(Said, frozen=True, kw_only=True):
     error: dict[str, Any]
 
 
-Command = Resolve | GetDocument | GetBlob | PushBlob | PushDocument
+Command = Resolve | FindReferrers | GetDocument | GetBlob | PushBlob | PushDocument
 Answer = Arrived | Noted | Done | Failed
 
 
@@ -129,6 +141,12 @@ class Found(Message, frozen=True, kw_only=True):
     """Result of `Resolve`."""
 
     descriptor: Descriptor
+
+
+class FoundReferrers(Message, frozen=True, kw_only=True):
+    """Result of `FindReferrers`."""
+
+    referrers: list[Descriptor]
 
 
 class Document(Message, frozen=True, kw_only=True):
