@@ -230,7 +230,7 @@ class SnapshotService:
     @handles("metadata.snapshot_remove")
     @mutation
     def remove(self, call: Call, request: SnapshotRemove) -> SnapshotRow:
-        """The name goes; the directory of the answer's number may then be deleted.
+        """The name goes; the directory of the answer's number may then be deleted. The answer has no ancestors.
 
         Raises: NotFound, FailedPrecondition (it has children).
         """
@@ -246,7 +246,8 @@ class SnapshotService:
                 )
             ]
         snapshotrules.check_remove(place, request.key, row=found, children=children)
-        removed = self._row(place, request.key)
+        record, number, size, inodes = self._record(place, request.key)
+        removed = SnapshotRow(info=records.decode(record, Info), number=number, size=size, inodes=inodes)
         self.store.connection.execute("DELETE FROM snapshots WHERE number = ?", (removed.number,))
         self.store.graph.forget(Node.SNAPSHOT, removed.number)
         self.store.holding.release(call, place.resource, request.key)
