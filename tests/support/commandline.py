@@ -9,7 +9,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-PROGRAM = "import sys; from wharfie._entry import cli; sys.argv[0] = 'wharfie'; sys.exit(cli())"
+PROGRAM = (
+    # As in a terminal: the tests themselves may run in the background of a shell, which has SIGINT ignored.
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "import sys; from wharfie._entry import cli; sys.argv[0] = 'wharfie'; sys.exit(cli())"
+)
 
 
 class Ended(NamedTuple):
