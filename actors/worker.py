@@ -46,7 +46,7 @@ class Worker:
     Args:
         name: `content`, …; the router knows it by `name#generation`.
         control: the channel to the supervisor; its end is this process's end.
-        backend: the router's inner endpoint, `ipc://…`.
+        backend: path of the inner socket of the router.
         heartbeat_s: how often the loop tells the supervisor that it turns.
     """
 
@@ -136,9 +136,8 @@ class Worker:
     async def _main(self, start: Callable[[], Awaitable[dict[str, Any]]]) -> None:
         loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        path = self._backend.removeprefix("ipc://")
         self._carrier = Carrier(
-            UnixConnection(path, identity=f"{self.name}#{self.generation}".encode()), self._on_messages
+            UnixConnection(self._backend, identity=f"{self.name}#{self.generation}".encode()), self._on_messages
         )
         try:
             loop.add_reader(self.control.fileno(), self._on_control)
@@ -287,11 +286,11 @@ class Worker:
             return
         try:
             value = handler.function(call, request)
+            if handler.shape == "plain" and not isinstance(value, Coroutine):
+                self._turn.append((call, frames_of(route, "reply", value)))
+                return
         except Exception as error:
             self._turn.append((call, self._error(route, error, method=header.method)))
-            return
-        if handler.shape == "plain" and not isinstance(value, Coroutine):
-            self._turn.append((call, frames_of(route, "reply", value)))
             return
         running = Running(route, header.credits)
         self._running[route] = running

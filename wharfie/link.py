@@ -22,7 +22,7 @@ _SO_SNDBUFFORCE = 32
 
 
 class Closed(Exception):
-    """The peer is gone, or does not speak ZMTP. What it had sent before was returned."""
+    """The peer is gone, and what it had sent before was returned; or it does not speak ZMTP."""
 
 
 class Link:
@@ -85,6 +85,7 @@ class Link:
             except OSError:
                 # Whoever reads learns that the peer is gone; there is nobody to write to.
                 out.clear()
+                self._held.clear()
                 self.queued_bytes = 0
                 return True
             self._written(count)

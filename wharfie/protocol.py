@@ -19,9 +19,6 @@ from wharfie.errors import InvalidArgument
 MAGIC = b"W1"
 """First frame of every message: the protocol and its major version."""
 
-COPY_THRESHOLD_BYTES = 65536
-"""Frames above this travel without being copied; below it a copy is cheaper than the bookkeeping."""
-
 LARGE_BODY_BYTES = 256 * 1024
 
 MAX_HEADER_BYTES = 64 * 1024

@@ -62,7 +62,7 @@ def main(control: Control, settings: Settings) -> None:
         name=control.name,
         generation=control.generation,
         control=control,
-        backend=f"ipc://{paths.backend_socket}",
+        backend=paths.backend_socket,
         heartbeat_s=settings.supervisor.heartbeat_interval_s,
     )
 

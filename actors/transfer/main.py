@@ -49,7 +49,7 @@ def main(control: Control, settings: Settings) -> None:
         name=control.name,
         generation=control.generation,
         control=control,
-        backend=f"ipc://{Paths.of(settings).backend_socket}",
+        backend=Paths.of(settings).backend_socket,
         heartbeat_s=settings.supervisor.heartbeat_interval_s,
     )
 

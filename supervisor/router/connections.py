@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from supervisor.router.flights import Peer
-from supervisor.router.post import Post
+from supervisor.router.post import GONE, OnGone, Post
 from supervisor.router.sockets import Accepted, Listener
 from wharfie.link import Closed
 
@@ -27,9 +26,6 @@ GRACE_S = 2.0
 HANDSHAKE_S = 5.0
 """How long a connection may take to say who it is."""
 
-PAUSE_S = 0.1
-"""After running out of descriptors, until connections are accepted again."""
-
 REMOTE_BATCH = 256
 
 
@@ -41,7 +37,7 @@ class Connections:
         on_gone: told of a client that did not come back.
     """
 
-    def __init__(self, control: int, *, post: Post, on_gone: Callable[[Peer], None]) -> None:
+    def __init__(self, control: int, *, post: Post, on_gone: OnGone) -> None:
         self.peers: dict[tuple[str, bytes], Peer] = {}
         self.remote: Remote | None = None
         self._control = control
@@ -52,7 +48,7 @@ class Connections:
         self._listeners: dict[int, Listener] = {}
         self._links: dict[int, Accepted] = {}
         self._away: dict[Peer, float] = {}
-        self._paused: dict[int, float] = {}
+        self._paused: set[int] = set()
         self._strangers: set[Accepted] = set()
 
     # -- opening and closing -----------------------------------------------------------------------------------------
@@ -128,13 +124,9 @@ class Connections:
 
     def drain(self, peer: Peer) -> list[list[Any]]:
         """Everything that a process that has died had still sent."""
-        accepted = next((one for one in self._links.values() if one.peer is peer), None)
         messages: list[list[Any]] = []
-        while accepted is not None and accepted.link.fileno() in self._links:
-            found = self.receive(accepted)
+        while (accepted := self._connection_of(peer)) is not None and (found := self.receive(accepted)):
             messages += found
-            if not found:
-                break
         return messages
 
     def look_around(self, now_s: float) -> None:
@@ -142,14 +134,16 @@ class Connections:
         for peer, since_s in list(self._away.items()):
             if now_s - since_s > GRACE_S:
                 del self._away[peer]
-                self._on_gone(peer)
+                self._on_gone(peer, GONE)
         for accepted in list(self._strangers):
-            if now_s - accepted.since_s > HANDSHAKE_S:
+            if accepted.link.decoder.is_ready:
+                # It has said who it is, and may be silent as long as it likes.
+                self._strangers.discard(accepted)
+            elif now_s - accepted.since_s > HANDSHAKE_S:
                 self._close(accepted)
-        for fd, since_s in list(self._paused.items()):
-            if now_s - since_s > PAUSE_S:
-                del self._paused[fd]
-                self._epoll.register(fd, select.EPOLLIN)
+        for fd in self._paused:
+            self._epoll.register(fd, select.EPOLLIN)
+        self._paused.clear()
 
     # -- peers -------------------------------------------------------------------------------------------------------
 
@@ -158,10 +152,12 @@ class Connections:
         self._away.pop(peer, None)
         if self.peers.get((peer.side, peer.route)) is peer:
             del self.peers[peer.side, peer.route]
-        link = peer.link
-        if link is not None and (accepted := self._links.get(link.fileno())) is not None:
+        if (accepted := self._connection_of(peer)) is not None:
             self._close(accepted)
         peer.link = None
+
+    def _connection_of(self, peer: Peer) -> Accepted | None:
+        return None if peer.link is None else self._links.get(peer.link.fileno())
 
     def _introduce(self, accepted: Accepted) -> bool:
         """Whose connection it is. False: it takes a name that is somebody else's, and is closed."""
@@ -174,7 +170,7 @@ class Connections:
         if peer is None:
             peer = Peer(route, side, uid=accepted.uid, gid=accepted.gid, pid=accepted.pid)
             self.peers[side, route] = peer
-        elif peer.link is not None and (older := self._links.get(peer.link.fileno())) is not None:
+        elif (older := self._connection_of(peer)) is not None:
             older.peer = None
             self._close(older)
         self._away.pop(peer, None)
@@ -193,7 +189,7 @@ class Connections:
         found, may_go_on = self._listeners[fd].accept()
         if not may_go_on:
             self._epoll.unregister(fd)
-            self._paused[fd] = time.monotonic()
+            self._paused.add(fd)
         for accepted in found:
             self._links[accepted.link.fileno()] = accepted
             self._strangers.add(accepted)
@@ -211,7 +207,7 @@ class Connections:
         if peer.flights:
             self._away[peer] = time.monotonic()
         else:
-            self._on_gone(peer)
+            self._on_gone(peer, GONE)
 
     def _close(self, accepted: Accepted) -> None:
         fd = accepted.link.fileno()

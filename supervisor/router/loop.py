@@ -26,7 +26,7 @@ from supervisor.router import answers, door, sockets
 from supervisor.router.audit import Audit
 from supervisor.router.connections import Connections
 from supervisor.router.flights import Flight, Flights, Peer
-from supervisor.router.post import Post
+from supervisor.router.post import GONE, Post
 from supervisor.router.sockets import size_of
 from wharfie import errors, protocol
 from wharfie.methods import WORKERS, Mode
@@ -336,10 +336,10 @@ class Router:
             self._abandon(flight)
             self._flights.close(flight)
 
-    def _gone(self, peer: Peer) -> None:
-        """A client cannot be reached any more, or does not read."""
-        if peer.flights:
-            self._post.bury("peer gone", pid=peer.pid, requests=len(peer.flights))
+    def _gone(self, peer: Peer, why: str) -> None:
+        """A client cannot be served any more. That one has left who waited for nothing is no loss to note."""
+        if peer.flights or why != GONE:
+            self._post.bury(why, pid=peer.pid, requests=len(peer.flights))
         self._drop(peer)
 
     def _on_control(self) -> None:

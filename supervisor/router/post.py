@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 OUTBOX_MAX_BYTES = 64 * 1024 * 1024
 """What a peer that does not read may leave in our memory."""
 
+OnGone = Callable[[Peer, str], None]
+"""Told of a client that cannot be served any more, and why; notes it among the dead letters."""
+
+GONE = "peer gone"
+
 
 class Post:
     """The way out. A peer has a link; or none, because it is at a distance (`remote`) or away for a moment.
@@ -33,7 +38,7 @@ class Post:
         blocked: peers at a distance that did not take everything.
     """
 
-    def __init__(self, *, on_gone: Callable[[Peer], None], dead_letters: int) -> None:
+    def __init__(self, *, on_gone: OnGone, dead_letters: int) -> None:
         self.remote: Remote | None = None
         self._on_gone = on_gone
         self.unsent: set[Peer] = set()
@@ -98,10 +103,8 @@ class Post:
         assert self.remote is not None
         try:
             return self.remote.send(peer.route, frames)
-        except Gone as gone:
-            self.forget(peer)
-            self.bury("peer gone", pid=peer.pid, error=str(gone), requests=len(peer.flights))
-            self._on_gone(peer)
+        except Gone:
+            self._on_gone(peer, GONE)
             return True
 
     def _keep(self, peer: Peer, frames: list[Any]) -> None:
@@ -113,6 +116,4 @@ class Post:
             self._overflow(peer)
 
     def _overflow(self, peer: Peer) -> None:
-        self.bury("peer does not read", pid=peer.pid, requests=len(peer.flights))
-        self.forget(peer)
-        self._on_gone(peer)
+        self._on_gone(peer, "peer does not read")

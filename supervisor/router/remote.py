@@ -96,8 +96,8 @@ class Remote:
                 )
         except zmq.Again:
             return False
-        except zmq.ZMQError as error:
-            raise Gone(zmq.strerror(error.errno or 0)) from None
+        except zmq.ZMQError:
+            raise Gone from None
         return True
 
     def close(self) -> None:

@@ -45,6 +45,8 @@ class Echo:
             raise errors.AlreadyExists("namespace 'taken' exists")
         if request.name == "bug":
             raise ZeroDivisionError("a bug")
+        if request.name == "no-answer":
+            return object()  # type: ignore[return-value]
         return namespaces.Namespace(name=request.name)
 
     @handles("namespaces.delete")
@@ -119,7 +121,7 @@ def main() -> None:
         name=role,
         generation=int(generation),
         control=control,
-        backend=f"ipc://{directory}/state/i/backend.sock",
+        backend=f"{directory}/state/i/backend.sock",
         heartbeat_s=0.5,
     )
     worker.add(Echo(worker, directory))

@@ -129,7 +129,7 @@ def main(control: Control, scripts: dict[str, list[str]]) -> None:
         name=control.name,
         generation=control.generation,
         control=control,
-        backend=f"ipc://{path}.no-router",
+        backend=f"{path}.no-router",
         heartbeat_s=1.0,
     )
 

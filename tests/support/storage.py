@@ -237,7 +237,7 @@ def caller(control: Control, settings: Settings) -> None:
         name=control.name,
         generation=control.generation,
         control=control,
-        backend=f"ipc://{Paths.of(settings).backend_socket}",
+        backend=Paths.of(settings).backend_socket,
         heartbeat_s=1.0,
     )
     worker.add(CallerService(worker))

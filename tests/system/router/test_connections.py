@@ -7,6 +7,7 @@ import os
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -20,7 +21,7 @@ from wharfie import protocol
 from wharfie.connection import UnixConnection
 from wharfie.protocol import Header
 from wharfie.types import tasks
-from wharfie.zmtp import greeting
+from wharfie.zmtp import greeting, ready
 
 
 @pytest.fixture
@@ -64,8 +65,18 @@ def test_who_never_says_who_it_is_is_put_out(broker: Broker) -> None:
             sock.settimeout(HANDSHAKE_S + 30)
             sock.connect(broker.address)
             sock.sendall(first)
+        quiet = opened.enter_context(socket.socket(socket.AF_UNIX))
+        quiet.connect(broker.address)
+        quiet.sendall(greeting())
+        quiet.sendall(ready(b"DEALER"))
         for sock in strangers:
             while sock.recv(4096):
+                pass
+        # Who has ended the handshake may say nothing as long as it likes.
+        end_s = time.monotonic() + 2.0
+        until(lambda: time.monotonic() > end_s)
+        with pytest.raises(BlockingIOError):
+            while quiet.recv(4096, socket.MSG_DONTWAIT):
                 pass
 
 

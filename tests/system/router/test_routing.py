@@ -50,9 +50,10 @@ def test_a_call_reaches_its_worker_and_the_peers_uid_travels_with_it(client: wha
 def test_errors_come_back_with_their_class_and_bugs_with_a_report_id(client: wharfie.Client) -> None:
     with pytest.raises(wharfie.AlreadyExists):
         client.namespaces.create("taken")
-    with pytest.raises(wharfie.Internal) as caught:
-        client.namespaces.create("bug")
-    assert caught.value.details["report_id"]
+    for bug in ("bug", "no-answer"):
+        with pytest.raises(wharfie.Internal) as caught:
+            client.namespaces.create(bug)
+        assert caught.value.details["report_id"]
 
 
 def test_a_worker_may_ask_another_through_the_router(broker: Broker, client: wharfie.Client) -> None:
