@@ -11,12 +11,13 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from actors.transfer import naming, platforms
+from actors.transfer import naming
 from actors.transfer.diff import tarheader
 from actors.transfer.imagetree import Node
 from actors.transfer.unpack import header
 from actors.transfer.unpack.archive import Entry
 from wharfie.oci import descriptor as oci
+from wharfie.oci import platforms
 from wharfie.oci.descriptor import Descriptor, Platform
 
 _FILE_MODE = 0o444

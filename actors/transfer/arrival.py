@@ -64,8 +64,13 @@ class Arrival:
         self._notify()
 
     def complete(self) -> None:
-        """The blob is in the content store, and its digest holds. Idempotent."""
+        """The blob is in the content store, and its digest holds. Idempotent.
+
+        It may have come another way: a file that has less than all of it by now does not grow any more.
+        """
         self.is_whole = True
+        if 0 <= self._fd and self.count < self._size:
+            self._restart()
         self._notify()
 
     @contextlib.asynccontextmanager

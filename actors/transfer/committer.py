@@ -10,9 +10,8 @@ import os
 
 from actors import internal
 from actors.call import Call
-from actors.transfer import nextimage, platforms
+from actors.transfer import nextimage
 from actors.transfer.blobs import manifest_labels, sha256
-from actors.transfer.chains import chain_ids
 from actors.transfer.differ import Differ, Errand
 from actors.transfer.importer import Steps
 from actors.transfer.layout import check_diff_ids
@@ -29,6 +28,8 @@ from wharfie import failpoint
 from wharfie.errors import FailedPrecondition, InvalidArgument, NotFound
 from wharfie.identifiers import check_count, check_labels, check_name
 from wharfie.oci import descriptor as oci
+from wharfie.oci import platforms
+from wharfie.oci.chains import chain_ids
 from wharfie.oci.image_config import decode_image_config
 from wharfie.oci.manifest import Manifest
 from wharfie.types import containers, diff, images, snapshots

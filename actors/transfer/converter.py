@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from actors import internal
 from actors.call import Call
 from actors.jobs import KILLED, Jobs
-from actors.transfer import conversion, naming, platforms
+from actors.transfer import conversion, naming
 from actors.transfer.blobs import UNCOMPRESSED, index_labels, manifest_labels, sha256
 from actors.transfer.diff.sink import Compression
 from actors.transfer.exporter import descriptor_of
@@ -35,6 +35,7 @@ from linux import memfd
 from wharfie import failpoint
 from wharfie.errors import Aborted, FailedPrecondition
 from wharfie.identifiers import check_labels, check_name
+from wharfie.oci import platforms
 from wharfie.oci.descriptor import Descriptor
 from wharfie.oci.image_config import MAX_CONFIG_BYTES, decode_image_config
 from wharfie.oci.manifest import Manifest

@@ -10,7 +10,7 @@ import hashlib
 
 import msgspec
 
-from actors.transfer import naming, platforms
+from actors.transfer import naming
 from actors.transfer.blobs import Blobs, manifest_labels, sha256
 from actors.transfer.layout import check_diff_ids
 from actors.transfer.plan import Layer, NamedImage, Plan, ReadArchive, RootFs, Source
@@ -18,6 +18,7 @@ from actors.transfer.spool import compression
 from actors.transfer.tarindex import Member, TarIndex
 from wharfie.errors import InvalidArgument, NotFound
 from wharfie.oci import descriptor as oci
+from wharfie.oci import platforms
 from wharfie.oci.image_config import MAX_CONFIG_BYTES, decode_image_config
 from wharfie.oci.manifest import MAX_DOCUMENT_BYTES, Manifest
 from wharfie.types.base import Descriptor

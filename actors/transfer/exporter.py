@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Self
 
 from actors.call import Call
-from actors.transfer import platforms
 from actors.transfer.archivepieces import Named, Piece, archive, name_of
 from actors.transfer.archivereader import ArchiveReader
 from actors.transfer.imagetree import Choice, Chooser
@@ -28,6 +27,7 @@ from wharfie import failpoint
 from wharfie.errors import Aborted, InvalidArgument, NotFound, PermissionDenied
 from wharfie.identifiers import check_count, check_name
 from wharfie.oci import descriptor as oci
+from wharfie.oci import platforms
 from wharfie.types import images
 from wharfie.types.export import Export, Exported
 from wharfie.types.images import Image

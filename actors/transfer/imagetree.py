@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from actors.transfer import platforms
 from actors.transfer.layout import MAX_DEPTH
 from wharfie.errors import FailedPrecondition, InvalidArgument, NotFound
 from wharfie.identifiers import check_digest
+from wharfie.oci import platforms
 from wharfie.oci.descriptor import CONFIG_TYPES, Descriptor, Platform
 from wharfie.oci.image_config import MAX_CONFIG_BYTES, decode_image_config
 from wharfie.oci.manifest import MAX_DOCUMENT_BYTES, Index, Manifest, decode_document

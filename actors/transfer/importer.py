@@ -16,7 +16,6 @@ from functools import partial
 from actors import internal
 from actors.call import Call
 from actors.jobs import KILLED, Jobs
-from actors.transfer import platforms
 from actors.transfer.layersource import Opened
 from actors.transfer.leasing import leased
 from actors.transfer.operations import Report
@@ -31,6 +30,7 @@ from config.settings import Settings
 from wharfie import failpoint
 from wharfie.errors import Aborted, AlreadyExists, NotFound, WharfieError
 from wharfie.identifiers import check_labels, check_name
+from wharfie.oci import platforms
 from wharfie.types import content, images
 from wharfie.types.base import Descriptor, Empty
 from wharfie.types.images import Image

@@ -12,13 +12,14 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from actors.transfer import naming, platforms
+from actors.transfer import naming
 from actors.transfer.blobs import Blobs, digest_of, index_labels, manifest_labels, sha256
 from actors.transfer.plan import Layer, NamedImage, Plan, ReadArchive, RootFs, Source
 from actors.transfer.tarindex import Member
 from wharfie.errors import InvalidArgument, NotFound
 from wharfie.identifiers import check_digest, check_media_type
 from wharfie.oci import descriptor as oci
+from wharfie.oci import platforms
 from wharfie.oci.descriptor import CONFIG_TYPES, MANIFEST_TYPES, Platform
 from wharfie.oci.image_config import MAX_CONFIG_BYTES, ImageConfig, decode_image_config
 from wharfie.oci.manifest import MAX_DOCUMENT_BYTES, Index, Manifest, decode_document, decode_index

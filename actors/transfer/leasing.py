@@ -22,6 +22,8 @@ from wharfie.types.base import Empty
 from wharfie.types.leases import Lease
 
 EXPIRE = "containerd.io/gc.expire"
+"""The label that says when a lease goes by itself."""
+
 LIFETIME = dt.timedelta(hours=24)
 
 
@@ -92,14 +94,18 @@ async def hold(worker: Worker, namespace: str, lease: str, type_: str, resource:
     await worker.call("leases.add_resource", add, Empty, namespace=namespace, key=key)
 
 
+def expiry() -> str:
+    """The value of `EXPIRE` for a lease that is needed from now on: in `LIFETIME`."""
+    return (dt.datetime.now(dt.UTC) + LIFETIME).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 def _name(call: Call, attempt: str) -> str:
     digest = hashlib.sha256((call.key or attempt).encode()).hexdigest()
     return f"{call.method}-{digest[:32]}"
 
 
 async def _make(worker: Worker, namespace: str, name: str, attempt: str) -> Lease:
-    expires = (dt.datetime.now(dt.UTC) + LIFETIME).isoformat(timespec="seconds").replace("+00:00", "Z")
-    create = leases.Create(id=name, labels={EXPIRE: expires})
+    create = leases.Create(id=name, labels={EXPIRE: expiry()})
     try:
         return await worker.call(
             "leases.create", create, Lease, namespace=namespace, key=f"{attempt}/create", timeout_s=None

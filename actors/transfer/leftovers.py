@@ -49,6 +49,13 @@ class Leftovers:
                 log.warning("left-over snapshots not removed yet", extra={"error": str(error)})
                 await asyncio.sleep(_AGAIN_S)
 
+    async def clean_up(self, namespace: str) -> None:
+        """The same as `remove` at the end of a request; that it fails is no reason for the request to fail."""
+        try:
+            await self.remove(namespace)
+        except WharfieError as error:
+            log.warning("left-over snapshots not removed", extra={"namespace": namespace, "error": str(error)})
+
     async def remove(self, namespace: str) -> int:
         """Remove those of a namespace; tells how many there were."""
         count = 0

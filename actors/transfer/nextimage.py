@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 
 from actors.transfer import instructions
-from actors.transfer.platforms import normalized
 from wharfie.errors import InvalidArgument
 from wharfie.oci import descriptor as oci
 from wharfie.oci.manifest import Manifest
+from wharfie.oci.platforms import normalized
 
 _AS_OCI = {
     oci.MEDIA_TYPE_DOCKER_LAYER: oci.MEDIA_TYPE_LAYER,

@@ -14,7 +14,6 @@ import msgspec
 
 from actors.call import Call
 from actors.jobs import Jobs
-from actors.transfer import chains, platforms
 from actors.transfer.arrival import Arrival, Arrivals, ref_of
 from actors.transfer.distribution import with_source
 from actors.transfer.fetching import messages as m
@@ -34,6 +33,7 @@ from config.settings import Settings
 from wharfie import failpoint
 from wharfie.errors import AlreadyExists, NotFound
 from wharfie.identifiers import check_count, check_labels, check_name
+from wharfie.oci import chains, platforms
 from wharfie.oci.descriptor import Descriptor
 from wharfie.reference import Reference
 from wharfie.types import base, content, leases

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 
 from actors.call import Call, Result, handles
@@ -12,11 +11,8 @@ from actors.transfer.puller import Puller
 from actors.transfer.pusher import Pusher
 from actors.transfer.referrers import ReferrersFinder
 from actors.transfer.repairer import Repairer
-from wharfie.errors import WharfieError
 from wharfie.types.pull import Pull, Pulled, Push, Pushed, Referrers, ReferrersFound, Repair, Repaired
 from wharfie.types.transfer import Progress
-
-log = logging.getLogger("transfer")
 
 
 class PullService:
@@ -38,7 +34,7 @@ class PullService:
 
         async def work(report: Report) -> Pulled:
             pulled = await self._puller.run(call, request, report)
-            await self._clean_up(call.namespace)
+            await self._leftovers.clean_up(call.namespace)
             return pulled
 
         async for item in self._operations.follow(call, work):
@@ -73,10 +69,3 @@ class PullService:
 
         async for item in self._operations.follow(call, work):
             yield item
-
-    async def _clean_up(self, namespace: str) -> None:
-        """Remove what dead incarnations left; that it fails is no reason for a request to fail."""
-        try:
-            await self._leftovers.remove(namespace)
-        except WharfieError as error:
-            log.warning("left-over snapshots not removed", extra={"namespace": namespace, "error": str(error)})

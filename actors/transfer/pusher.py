@@ -14,7 +14,6 @@ from collections.abc import Iterator
 
 from actors.call import Call
 from actors.jobs import Jobs
-from actors.transfer import platforms
 from actors.transfer.distribution import mounts, with_source
 from actors.transfer.fetching import messages as m
 from actors.transfer.fetching.fetcher import Fetcher
@@ -28,6 +27,7 @@ from config.settings import Settings
 from wharfie import failpoint
 from wharfie.errors import FailedPrecondition, InvalidArgument, NotFound
 from wharfie.identifiers import check_name
+from wharfie.oci import platforms
 from wharfie.oci.descriptor import Descriptor
 from wharfie.reference import Reference
 from wharfie.types import base, content, images

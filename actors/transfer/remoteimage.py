@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from actors.transfer import platforms, selection
+from actors.transfer import selection
 from actors.transfer.blobs import GC_CONFIG, GC_LAYER, GC_MANIFEST
 from actors.transfer.distribution import with_source
 from actors.transfer.fetching import messages as m
@@ -22,6 +22,7 @@ from actors.transfer.resolver import Resolver
 from actors.transfer.selection import MAX_DEPTH, MAX_MANIFEST_BYTES, MAX_MANIFESTS
 from actors.worker import Worker
 from wharfie.errors import DataLoss, InvalidArgument, NotFound
+from wharfie.oci import platforms
 from wharfie.oci.descriptor import CONFIG_TYPES, Descriptor, Platform
 from wharfie.oci.image_config import MAX_CONFIG_BYTES, ImageConfig, decode_image_config
 from wharfie.oci.manifest import Index, Manifest, decode_document

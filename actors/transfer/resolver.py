@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 
 from actors.content.store import blob_path
-from actors.transfer import platforms
 from actors.transfer.blobs import digest_of
 from actors.transfer.layersource import Opened
 from actors.transfer.layout import MAX_DEPTH, check_diff_ids
@@ -18,6 +17,7 @@ from actors.worker import Worker
 from config.paths import Paths
 from wharfie.errors import DataLoss, FailedPrecondition, InvalidArgument, NotFound
 from wharfie.identifiers import check_digest
+from wharfie.oci import platforms
 from wharfie.oci.descriptor import CONFIG_TYPES, Platform
 from wharfie.oci.image_config import MAX_CONFIG_BYTES, ImageConfig, decode_image_config
 from wharfie.oci.manifest import MAX_DOCUMENT_BYTES, Index, Manifest, decode_document

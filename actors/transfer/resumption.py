@@ -7,19 +7,17 @@ second lease as well, named after the reference: one of a day, which goes when t
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import hashlib
 import uuid
 
 from actors.transfer.arrival import ref_of
+from actors.transfer.leasing import EXPIRE, expiry, hold
 from actors.worker import Worker
 from wharfie.errors import AlreadyExists, NotFound
 from wharfie.reference import Reference
 from wharfie.types import leases
 from wharfie.types.base import Empty
 
-LIFETIME = dt.timedelta(hours=24)
-EXPIRE = "containerd.io/gc.expire"
 FLAT = "containerd.io/gc.flat"
 PREFIX = "pull-"
 """How the id of such a lease begins."""
@@ -45,16 +43,9 @@ class Resumption:
             await self._make()
             self._is_made = True
         for kind, resource in (("ingests", ref_of(digest)), ("content", digest)):
-            add = leases.AddResource(id=self._id, resource=leases.Resource(type=kind, id=resource))
             # The pull of the same reference that made it has succeeded meanwhile: nothing needs to be kept any more.
             with contextlib.suppress(NotFound):
-                await self._worker.call(
-                    "leases.add_resource",
-                    add,
-                    Empty,
-                    namespace=self._namespace,
-                    key=f"{self._key}/{kind}/{digest}",
-                )
+                await hold(self._worker, self._namespace, self._id, kind, resource)
 
     async def drop(self) -> None:
         """The pull has succeeded: the image holds what is needed. Idempotent."""
@@ -65,7 +56,7 @@ class Resumption:
             )
 
     async def _make(self) -> None:
-        until = (dt.datetime.now(dt.UTC) + LIFETIME).isoformat(timespec="seconds").replace("+00:00", "Z")
+        until = expiry()
         labels = {EXPIRE: until, FLAT: "true", OF: self._reference.name}
         try:
             create = leases.Create(id=self._id, labels=labels)

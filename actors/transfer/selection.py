@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from actors.transfer import platforms
 from wharfie.errors import FailedPrecondition, InvalidArgument
 from wharfie.identifiers import check_digest, check_media_type
+from wharfie.oci import platforms
 from wharfie.oci.descriptor import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Platform
 from wharfie.oci.image_config import ImageConfig
 

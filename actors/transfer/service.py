@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 
 from actors.call import Call, Result, handles
@@ -12,13 +11,10 @@ from actors.transfer.leftovers import Leftovers
 from actors.transfer.operations import Operations, Report
 from actors.worker import Worker
 from config.settings import Settings
-from wharfie.errors import WharfieError
 from wharfie.identifiers import check_name
 from wharfie.types import images, transfer
 from wharfie.types.images import Image
 from wharfie.types.transfer import Imported, Progress, Unpacked
-
-log = logging.getLogger("transfer")
 
 
 class TransferService:
@@ -37,18 +33,11 @@ class TransferService:
 
         async def work(report: Report) -> Imported:
             imported = await self._importer.run(call, request, report)
-            await self._clean_up(call.namespace)
+            await self._leftovers.clean_up(call.namespace)
             return imported
 
         async for item in self._operations.follow(call, work):
             yield item
-
-    async def _clean_up(self, namespace: str) -> None:
-        """Remove what dead incarnations left; that it fails is no reason for a request to fail."""
-        try:
-            await self._leftovers.remove(namespace)
-        except WharfieError as error:
-            log.warning("left-over snapshots not removed", extra={"namespace": namespace, "error": str(error)})
 
     @handles("transfer.unpack")
     async def unpack(self, call: Call, request: transfer.Unpack) -> AsyncIterator[Progress | Result]:
@@ -68,7 +57,7 @@ class TransferService:
                     report=report,
                     lease=lease.id,
                 )
-            await self._clean_up(call.namespace)
+            await self._leftovers.clean_up(call.namespace)
             snapshotter = request.snapshotter or self._settings.snapshot.snapshotter
             return Unpacked(chain_id=chain_id, snapshotter=snapshotter)
 

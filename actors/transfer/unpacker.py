@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 
 from actors import internal
 from actors.jobs import KILLED, Jobs
-from actors.transfer import chains, targets
+from actors.transfer import targets
 from actors.transfer.arrival import Arrival
 from actors.transfer.blobs import GC_SNAPSHOT, UNCOMPRESSED
 from actors.transfer.job import UnpackedLayer, UnpackJob
@@ -34,6 +34,7 @@ from actors.worker import Worker
 from config.settings import Transfer
 from wharfie import failpoint
 from wharfie.errors import Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
+from wharfie.oci import chains
 from wharfie.types import content, snapshots
 from wharfie.types.base import Empty, Mount
 from wharfie.types.transfer import Progress

@@ -93,7 +93,7 @@ class GetBlob(Said, frozen=True, kw_only=True):
 
 
 class PushBlob(Said, frozen=True, kw_only=True):
-    """Have a blob in the registry; the message's descriptor is its file. Done with `Pushed`."""
+    """Have a blob in the registry; the message's descriptor is its file. Done with `Sent`."""
 
     reference: str
     descriptor: Descriptor
@@ -101,7 +101,7 @@ class PushBlob(Said, frozen=True, kw_only=True):
 
 
 class PushDocument(Said, frozen=True, kw_only=True):
-    """Have a manifest in the registry. Done with `Pushed`."""
+    """Have a manifest in the registry. Done with `Sent`."""
 
     reference: str
     descriptor: Descriptor

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.transfer import platforms
 from actors.transfer.archivepieces import Named, Piece, archive, familiar, name_of
 from actors.transfer.archivereader import ArchiveReader
 from actors.transfer.imagetree import Choice, Chooser
@@ -22,6 +21,7 @@ from tests.support.archives import MACHINE, Layout, platform, tar
 from tests.support.blobsource import BlobSource, described
 from tests.unit.actors.transfer.conftest import open_bytes, read
 from wharfie.errors import DataLoss
+from wharfie.oci import platforms
 
 LAYER = tar({"a": b"1" * 3000})
 HERE = f"linux/{MACHINE}"

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from actors.transfer import platforms
 from actors.transfer.imagetree import Choice, Chooser, Node, is_foreign
 from tests.support.archives import MACHINE, Layout, platform, tar
 from tests.support.blobsource import BlobSource, described
 from wharfie.errors import FailedPrecondition, InvalidArgument, NotFound
+from wharfie.oci import platforms
 from wharfie.oci.variants import ATTESTED
 
 LAYER = tar({"a": b"1"})

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from actors.transfer import platforms, selection
+from actors.transfer import selection
 from wharfie.errors import FailedPrecondition, InvalidArgument
 from wharfie.oci import descriptor as oci
+from wharfie.oci import platforms
 from wharfie.oci.descriptor import Descriptor
 from wharfie.oci.image_config import ImageConfig
 

@@ -7,8 +7,8 @@ import hashlib
 import pytest
 
 from actors.transfer import targets
-from actors.transfer.chains import chain_ids
 from wharfie.errors import Unimplemented
+from wharfie.oci.chains import chain_ids
 from wharfie.types.base import Mount
 
 

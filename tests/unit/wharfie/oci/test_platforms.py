@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from actors.transfer import platforms
 from wharfie.errors import InvalidArgument
+from wharfie.oci import platforms
 
 
 @pytest.mark.parametrize(
