@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -11,6 +11,9 @@ from wharfie import errors, protocol
 from wharfie._async.channel import Channel
 from wharfie.session import Pending
 from wharfie.types.base import Empty
+
+if TYPE_CHECKING:
+    from wharfie.types.transfer import Progress
 
 T = TypeVar("T")
 R = TypeVar("R", bound=msgspec.Struct)
@@ -136,6 +139,33 @@ class Caller:
                 yield value, data
         finally:
             await self.channel.close_stream(pending)
+
+    async def follow(
+        self,
+        method: str,
+        request: msgspec.Struct,
+        reply: type[T],
+        *,
+        on_progress: Callable[[Progress], None] | None = None,
+        timeout_s: float | None = None,
+    ) -> T:
+        """Have work done that tells how far it is; its result. Made again as it was when the worker died.
+
+        Args:
+            method: of the wire; a stream of `Progress` with a result at its end.
+            request: its body.
+            reply: type of the result.
+            on_progress: told what happens.
+            timeout_s: for all of it; None is no limit.
+        """
+        # Not at the top: who runs a container need not wait for these types.
+        from wharfie.types.transfer import Progress
+
+        result: list[bytes] = []
+        async for progress, _ in self.stream(method, request, Progress, on_result=result.append, timeout_s=timeout_s):
+            if on_progress is not None:
+                on_progress(progress)
+        return decoded(result[0], reply, method)
 
 
 def decoded(body: bytes, kind: type[T], method: str) -> T:

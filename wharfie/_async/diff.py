@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
 
 import msgspec
 
-from wharfie._async.base import Service, decoded
+from wharfie._async.base import Service
 from wharfie.types import diff as t
 from wharfie.types.base import Descriptor, Mount
 from wharfie.types.transfer import Progress
-
-T = TypeVar("T")
 
 GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 
@@ -58,7 +55,9 @@ class Diff(Service):
             labels=dict(labels or {}),
             source_date_epoch=source_date_epoch,
         )
-        return await self._worked("diff.create", request, t.Created, on_progress, timeout_s)
+        return await self._caller.follow(
+            "diff.create", request, t.Created, on_progress=on_progress, timeout_s=timeout_s
+        )
 
     async def apply(
         self,
@@ -77,7 +76,10 @@ class Diff(Service):
             NotFound: the blob or the snapshot is not there.
         """
         request = t.Apply(descriptor=descriptor, key=key, mounts=[*mounts], snapshotter=snapshotter, sync=sync)
-        return (await self._worked("diff.apply", request, t.Applied, on_progress, timeout_s)).descriptor
+        applied = await self._caller.follow(
+            "diff.apply", request, t.Applied, on_progress=on_progress, timeout_s=timeout_s
+        )
+        return applied.descriptor
 
     async def changes(
         self,
@@ -96,22 +98,6 @@ class Diff(Service):
         ):
             found.extend(item.changes)
         return found
-
-    async def _worked(
-        self,
-        method: str,
-        request: msgspec.Struct,
-        reply: type[T],
-        on_progress: Callable[[Progress], None] | None,
-        timeout_s: float | None,
-    ) -> T:
-        result: list[bytes] = []
-        async for progress, _ in self._caller.stream(
-            method, request, Progress, on_result=result.append, timeout_s=timeout_s
-        ):
-            if on_progress is not None:
-                on_progress(progress)
-        return decoded(result[0], reply, method)
 
 
 def _behind(request: t.GetChanges, item: t.Changes, _size: int) -> t.GetChanges:

@@ -71,13 +71,10 @@ class ImageArchives(Service):
             all_platforms=all_platforms,
             labels=dict(labels or {}),
         )
-        result: list[bytes] = []
-        async for progress, _ in self._caller.stream(
-            "transfer.import", request, transfer.Progress, on_result=result.append, timeout_s=timeout_s
-        ):
-            if on_progress is not None:
-                on_progress(progress)
-        return decoded(result[0], transfer.Imported, "transfer.import").images
+        imported = await self._caller.follow(
+            "transfer.import", request, transfer.Imported, on_progress=on_progress, timeout_s=timeout_s
+        )
+        return imported.images
 
     async def export(
         self,
@@ -163,7 +160,7 @@ class ImageArchives(Service):
         Raises:
             NotFound: no such image, not for this platform, or a blob of it is missing.
         """
-        from wharfie.types import convert, transfer
+        from wharfie.types import convert
 
         request = convert.Convert(
             source=source,
@@ -174,13 +171,9 @@ class ImageArchives(Service):
             compression=compression,
             labels=dict(labels or {}),
         )
-        result: list[bytes] = []
-        async for progress, _ in self._caller.stream(
-            "transfer.convert", request, transfer.Progress, on_result=result.append, timeout_s=timeout_s
-        ):
-            if on_progress is not None:
-                on_progress(progress)
-        return decoded(result[0], convert.Converted, "transfer.convert")
+        return await self._caller.follow(
+            "transfer.convert", request, convert.Converted, on_progress=on_progress, timeout_s=timeout_s
+        )
 
 
 def _behind(request: export.Export, item: export.Exporting, size: int) -> export.Export:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from wharfie._async.base import Service, decoded
+from wharfie._async.base import Service
 
 if TYPE_CHECKING:
     # Each method imports what it needs: who runs a container need not wait for the types of pulls.
@@ -57,7 +57,6 @@ class ImageRegistries(Service):
             DataLoss: it sent other bytes than a digest says.
         """
         from wharfie.types import pull as t
-        from wharfie.types import transfer
 
         request = t.Pull(
             ref=ref,
@@ -72,13 +71,9 @@ class ImageRegistries(Service):
             attempts=attempts,
             labels=dict(labels or {}),
         )
-        result: list[bytes] = []
-        async for progress, _ in self._caller.stream(
-            "transfer.pull", request, transfer.Progress, on_result=result.append, timeout_s=timeout_s
-        ):
-            if on_progress is not None:
-                on_progress(progress)
-        return decoded(result[0], t.Pulled, "transfer.pull")
+        return await self._caller.follow(
+            "transfer.pull", request, t.Pulled, on_progress=on_progress, timeout_s=timeout_s
+        )
 
     async def push(
         self,
@@ -110,7 +105,6 @@ class ImageRegistries(Service):
             PermissionDenied: the registry wants other credentials.
         """
         from wharfie.types import pull as t
-        from wharfie.types import transfer
 
         request = t.Push(
             image=image,
@@ -120,13 +114,9 @@ class ImageRegistries(Service):
             plain_http=plain_http,
             skip_verify=skip_verify,
         )
-        result: list[bytes] = []
-        async for progress, _ in self._caller.stream(
-            "transfer.push", request, transfer.Progress, on_result=result.append, timeout_s=timeout_s
-        ):
-            if on_progress is not None:
-                on_progress(progress)
-        return decoded(result[0], t.Pushed, "transfer.push")
+        return await self._caller.follow(
+            "transfer.push", request, t.Pushed, on_progress=on_progress, timeout_s=timeout_s
+        )
 
     async def repair(
         self,
@@ -151,7 +141,6 @@ class ImageRegistries(Service):
             timeout_s: for all of it.
         """
         from wharfie.types import pull as t
-        from wharfie.types import transfer
 
         request = t.Repair(
             blobs=dict(blobs),
@@ -160,13 +149,9 @@ class ImageRegistries(Service):
             plain_http=plain_http,
             skip_verify=skip_verify,
         )
-        result: list[bytes] = []
-        async for progress, _ in self._caller.stream(
-            "transfer.repair", request, transfer.Progress, on_result=result.append, timeout_s=timeout_s
-        ):
-            if on_progress is not None:
-                on_progress(progress)
-        return decoded(result[0], t.Repaired, "transfer.repair")
+        return await self._caller.follow(
+            "transfer.repair", request, t.Repaired, on_progress=on_progress, timeout_s=timeout_s
+        )
 
     async def referrers(
         self,
@@ -195,7 +180,6 @@ class ImageRegistries(Service):
             PermissionDenied: it wants other credentials.
         """
         from wharfie.types import pull as t
-        from wharfie.types import transfer
 
         request = t.Referrers(
             ref=ref,
@@ -204,10 +188,6 @@ class ImageRegistries(Service):
             plain_http=plain_http,
             skip_verify=skip_verify,
         )
-        result: list[bytes] = []
-        async for progress, _ in self._caller.stream(
-            "transfer.referrers", request, transfer.Progress, on_result=result.append, timeout_s=timeout_s
-        ):
-            if on_progress is not None:
-                on_progress(progress)
-        return decoded(result[0], t.ReferrersFound, "transfer.referrers")
+        return await self._caller.follow(
+            "transfer.referrers", request, t.ReferrersFound, on_progress=on_progress, timeout_s=timeout_s
+        )

@@ -9,7 +9,7 @@ import builtins
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from wharfie import errors
-from wharfie._async.base import UNSET, decoded
+from wharfie._async.base import UNSET
 from wharfie._async.imagearchives import ImageArchives
 from wharfie._async.imagefacts import ImageFacts
 from wharfie._async.imageregistries import ImageRegistries
@@ -93,12 +93,8 @@ class Images(ImageFacts, ImageArchives, ImageRegistries):
     ) -> str:
         """Make an image's layers ready to run; returns the snapshot to prepare containers on. A no-op when done."""
         request = transfer.Unpack(image=name, snapshotter=snapshotter, platform=platform)
-        result: list[bytes] = []
-        async for _ in self._caller.stream(
-            "transfer.unpack", request, transfer.Progress, on_result=result.append, timeout_s=timeout_s
-        ):
-            pass
-        return decoded(result[0], transfer.Unpacked, "transfer.unpack").chain_id
+        unpacked = await self._caller.follow("transfer.unpack", request, transfer.Unpacked, timeout_s=timeout_s)
+        return unpacked.chain_id
 
     async def commit(
         self,
@@ -141,13 +137,9 @@ class Images(ImageFacts, ImageArchives, ImageRegistries):
             source_date_epoch=source_date_epoch,
             labels=dict(labels or {}),
         )
-        result: list[bytes] = []
-        async for progress, _ in self._caller.stream(
-            "transfer.commit", request, transfer.Progress, on_result=result.append, timeout_s=timeout_s
-        ):
-            if on_progress is not None:
-                on_progress(progress)
-        return decoded(result[0], transfer.Committed, "transfer.commit")
+        return await self._caller.follow(
+            "transfer.commit", request, transfer.Committed, on_progress=on_progress, timeout_s=timeout_s
+        )
 
 
 def prunable(images: Iterable[t.Image], *, used: Collection[str], everything: bool) -> builtins.list[str]:

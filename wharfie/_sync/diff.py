@@ -4,16 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
 
 import msgspec
 
-from wharfie._sync.base import Service, decoded
+from wharfie._sync.base import Service
 from wharfie.types import diff as t
 from wharfie.types.base import Descriptor, Mount
 from wharfie.types.transfer import Progress
-
-T = TypeVar("T")
 
 GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 
@@ -59,7 +56,7 @@ class Diff(Service):
             labels=dict(labels or {}),
             source_date_epoch=source_date_epoch,
         )
-        return self._worked("diff.create", request, t.Created, on_progress, timeout_s)
+        return self._caller.follow("diff.create", request, t.Created, on_progress=on_progress, timeout_s=timeout_s)
 
     def apply(
         self,
@@ -78,7 +75,8 @@ class Diff(Service):
             NotFound: the blob or the snapshot is not there.
         """
         request = t.Apply(descriptor=descriptor, key=key, mounts=[*mounts], snapshotter=snapshotter, sync=sync)
-        return (self._worked("diff.apply", request, t.Applied, on_progress, timeout_s)).descriptor
+        applied = self._caller.follow("diff.apply", request, t.Applied, on_progress=on_progress, timeout_s=timeout_s)
+        return applied.descriptor
 
     def changes(
         self,
@@ -95,20 +93,6 @@ class Diff(Service):
         for item, _ in self._caller.stream("diff.changes", request, t.Changes, resume=_behind, timeout_s=timeout_s):
             found.extend(item.changes)
         return found
-
-    def _worked(
-        self,
-        method: str,
-        request: msgspec.Struct,
-        reply: type[T],
-        on_progress: Callable[[Progress], None] | None,
-        timeout_s: float | None,
-    ) -> T:
-        result: list[bytes] = []
-        for progress, _ in self._caller.stream(method, request, Progress, on_result=result.append, timeout_s=timeout_s):
-            if on_progress is not None:
-                on_progress(progress)
-        return decoded(result[0], reply, method)
 
 
 def _behind(request: t.GetChanges, item: t.Changes, _size: int) -> t.GetChanges:

@@ -72,13 +72,10 @@ class ImageArchives(Service):
             all_platforms=all_platforms,
             labels=dict(labels or {}),
         )
-        result: list[bytes] = []
-        for progress, _ in self._caller.stream(
-            "transfer.import", request, transfer.Progress, on_result=result.append, timeout_s=timeout_s
-        ):
-            if on_progress is not None:
-                on_progress(progress)
-        return decoded(result[0], transfer.Imported, "transfer.import").images
+        imported = self._caller.follow(
+            "transfer.import", request, transfer.Imported, on_progress=on_progress, timeout_s=timeout_s
+        )
+        return imported.images
 
     def export(
         self,
@@ -164,7 +161,7 @@ class ImageArchives(Service):
         Raises:
             NotFound: no such image, not for this platform, or a blob of it is missing.
         """
-        from wharfie.types import convert, transfer
+        from wharfie.types import convert
 
         request = convert.Convert(
             source=source,
@@ -175,13 +172,9 @@ class ImageArchives(Service):
             compression=compression,
             labels=dict(labels or {}),
         )
-        result: list[bytes] = []
-        for progress, _ in self._caller.stream(
-            "transfer.convert", request, transfer.Progress, on_result=result.append, timeout_s=timeout_s
-        ):
-            if on_progress is not None:
-                on_progress(progress)
-        return decoded(result[0], convert.Converted, "transfer.convert")
+        return self._caller.follow(
+            "transfer.convert", request, convert.Converted, on_progress=on_progress, timeout_s=timeout_s
+        )
 
 
 def _behind(request: export.Export, item: export.Exporting, size: int) -> export.Export:

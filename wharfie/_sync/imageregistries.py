@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from wharfie._sync.base import Service, decoded
+from wharfie._sync.base import Service
 
 if TYPE_CHECKING:
     # Each method imports what it needs: who runs a container need not wait for the types of pulls.
@@ -58,7 +58,6 @@ class ImageRegistries(Service):
             DataLoss: it sent other bytes than a digest says.
         """
         from wharfie.types import pull as t
-        from wharfie.types import transfer
 
         request = t.Pull(
             ref=ref,
@@ -73,13 +72,7 @@ class ImageRegistries(Service):
             attempts=attempts,
             labels=dict(labels or {}),
         )
-        result: list[bytes] = []
-        for progress, _ in self._caller.stream(
-            "transfer.pull", request, transfer.Progress, on_result=result.append, timeout_s=timeout_s
-        ):
-            if on_progress is not None:
-                on_progress(progress)
-        return decoded(result[0], t.Pulled, "transfer.pull")
+        return self._caller.follow("transfer.pull", request, t.Pulled, on_progress=on_progress, timeout_s=timeout_s)
 
     def push(
         self,
@@ -111,7 +104,6 @@ class ImageRegistries(Service):
             PermissionDenied: the registry wants other credentials.
         """
         from wharfie.types import pull as t
-        from wharfie.types import transfer
 
         request = t.Push(
             image=image,
@@ -121,13 +113,7 @@ class ImageRegistries(Service):
             plain_http=plain_http,
             skip_verify=skip_verify,
         )
-        result: list[bytes] = []
-        for progress, _ in self._caller.stream(
-            "transfer.push", request, transfer.Progress, on_result=result.append, timeout_s=timeout_s
-        ):
-            if on_progress is not None:
-                on_progress(progress)
-        return decoded(result[0], t.Pushed, "transfer.push")
+        return self._caller.follow("transfer.push", request, t.Pushed, on_progress=on_progress, timeout_s=timeout_s)
 
     def repair(
         self,
@@ -152,7 +138,6 @@ class ImageRegistries(Service):
             timeout_s: for all of it.
         """
         from wharfie.types import pull as t
-        from wharfie.types import transfer
 
         request = t.Repair(
             blobs=dict(blobs),
@@ -161,13 +146,7 @@ class ImageRegistries(Service):
             plain_http=plain_http,
             skip_verify=skip_verify,
         )
-        result: list[bytes] = []
-        for progress, _ in self._caller.stream(
-            "transfer.repair", request, transfer.Progress, on_result=result.append, timeout_s=timeout_s
-        ):
-            if on_progress is not None:
-                on_progress(progress)
-        return decoded(result[0], t.Repaired, "transfer.repair")
+        return self._caller.follow("transfer.repair", request, t.Repaired, on_progress=on_progress, timeout_s=timeout_s)
 
     def referrers(
         self,
@@ -196,7 +175,6 @@ class ImageRegistries(Service):
             PermissionDenied: it wants other credentials.
         """
         from wharfie.types import pull as t
-        from wharfie.types import transfer
 
         request = t.Referrers(
             ref=ref,
@@ -205,10 +183,6 @@ class ImageRegistries(Service):
             plain_http=plain_http,
             skip_verify=skip_verify,
         )
-        result: list[bytes] = []
-        for progress, _ in self._caller.stream(
-            "transfer.referrers", request, transfer.Progress, on_result=result.append, timeout_s=timeout_s
-        ):
-            if on_progress is not None:
-                on_progress(progress)
-        return decoded(result[0], t.ReferrersFound, "transfer.referrers")
+        return self._caller.follow(
+            "transfer.referrers", request, t.ReferrersFound, on_progress=on_progress, timeout_s=timeout_s
+        )
