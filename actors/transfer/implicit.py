@@ -15,9 +15,10 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple
 
+from actors.transfer.unpack.names import split
 from linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 
 _SKIPPED = ("trusted.overlay.", "user.overlay.")
@@ -113,22 +114,20 @@ class _Merged:
 
     def layer_of(self, path: bytes) -> int:
         """The nearest layer that has a directory there; `_LINK` when a link stands there or on the way."""
-        layers = self._directory(path)
+        for unknown in _unknown(path, self._layers):
+            self._layers[unknown] = self._look(unknown)
         if path in self._links:
             return _LINK
+        layers = self._layers[path]
         return layers[0] if layers else _NOTHING
 
-    def _directory(self, path: bytes) -> list[int]:
-        """The layers whose directories at `path` are seen as one, the nearest first."""
-        known = self._layers.get(path)
-        if known is not None:
-            return known
-        parent, _, name = path.rpartition(b"/")
+    def _look(self, path: bytes) -> list[int]:
+        """The layers whose directories at `path` are seen as one, the nearest first; its parent is known."""
+        parent, name = split(path)
         found: list[int] = []
-        above = self._directory(parent)
         if parent in self._links:
             self._links.add(path)
-        for layer in above:
+        for layer in self._layers[parent]:
             with _inside(self.roots[layer], parent) as fd:
                 status = _status(name, fd)
                 if status is None:
@@ -140,7 +139,6 @@ class _Merged:
                 found.append(layer)
                 if _is_opaque(self.roots[layer], path):
                     break
-        self._layers[path] = found
         return found
 
 
@@ -152,11 +150,18 @@ class _Hidden:
         self._known = {b"": False}
 
     def is_below(self, path: bytes) -> bool:
-        known = self._known.get(path)
-        if known is None:
-            known = self.is_below(path.rpartition(b"/")[0]) or _is_opaque(self._root, path)
-            self._known[path] = known
-        return known
+        for unknown in _unknown(path, self._known):
+            self._known[unknown] = self._known[split(unknown)[0]] or _is_opaque(self._root, unknown)
+        return self._known[path]
+
+
+def _unknown(path: bytes, known: Container[bytes]) -> list[bytes]:
+    """The path and those above it up to one that is known, as the root always is; the uppermost first."""
+    found = []
+    while path not in known:
+        found.append(path)
+        path, _ = split(path)
+    return found[::-1]
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from actors.transfer.implicit import settle
+from actors.transfer.unpack import tree
 
 
 @pytest.fixture
@@ -117,6 +118,23 @@ def test_a_file_below_is_hidden_by_the_directory(layers: list[Path]) -> None:
     (layers[1] / "a").write_bytes(b"")
     (layers[2] / "a").symlink_to("/nowhere")
     assert settled(layers, b"a", b"a/b")
+
+
+def test_a_path_may_have_more_components_than_calls_may_nest(layers: list[Path]) -> None:
+    upper, near, _ = layers
+    path = "/".join("d" * 1500)
+    try:
+        for root in (upper, near):
+            for end in range(1, len(path) + 1, 2):
+                os.mkdir(f"{root}/{path[:end]}")
+        os.chmod(f"{near}/{path}", 0o700)
+        assert settled(layers, path.encode())
+        assert stat.S_IMODE(os.stat(f"{upper}/{path}").st_mode) == 0o700
+    finally:
+        for root in (upper, near):
+            fd = os.open(root, os.O_RDONLY)
+            tree.remove(b"d", dir_fd=fd)
+            os.close(fd)
 
 
 def test_a_link_in_the_layer_itself_leads_nowhere(layers: list[Path], tmp_path: Path) -> None:
