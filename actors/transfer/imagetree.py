@@ -22,9 +22,6 @@ from wharfie.oci.variants import ATTESTED
 MAX_MANIFESTS = 2000
 """What an image may have of manifests and indexes, those that several of its indexes list counted each time."""
 
-_UNKNOWN_GRADE = 1000
-"""How a manifest fits of which nobody says what it is for: worse than any that fits, better than none."""
-
 
 class Source(Protocol):
     """Blobs by digest."""
@@ -180,10 +177,8 @@ class Chooser:
         return tuple(nodes)
 
     async def _is_there(self, descriptor: Descriptor, *, name: str, is_required: bool) -> bool:
-        digest = check_digest(descriptor.digest)
-        if digest not in self._sizes:
-            self._sizes[digest] = await self.source.size(digest)
-        size = self._sizes[digest]
+        digest = descriptor.digest
+        size = await self._size(digest)
         if size is None:
             if is_required:
                 raise NotFound(
@@ -199,11 +194,18 @@ class Chooser:
             )
         return True
 
+    async def _size(self, digest: str) -> int | None:
+        """Bytes of a blob, asked for once; None when it is not there."""
+        check_digest(digest)
+        if digest not in self._sizes:
+            self._sizes[digest] = await self.source.size(digest)
+        return self._sizes[digest]
+
     async def _platform(self, descriptor: Descriptor) -> Platform | None:
         """What a manifest of an index is for; None when nobody says."""
         if descriptor.platform is not None:
             return descriptor.platform
-        if await self.source.size(check_digest(descriptor.digest)) is None:
+        if await self._size(descriptor.digest) is None:
             return None
         data = await self.source.read(descriptor.digest, MAX_DOCUMENT_BYTES)
         document = decode_document(data, media_type=descriptor.media_type)
@@ -212,7 +214,7 @@ class Chooser:
     async def _configured(self, manifest: Manifest) -> Platform | None:
         """The platform that an image's configuration says."""
         config = manifest.config
-        if config.media_type not in CONFIG_TYPES or await self.source.size(check_digest(config.digest)) is None:
+        if config.media_type not in CONFIG_TYPES or await self._size(config.digest) is None:
             return None
         said = decode_image_config(await self.source.read(config.digest, MAX_CONFIG_BYTES))
         if not said.os or not said.architecture:
@@ -239,7 +241,7 @@ def _best(manifests: Sequence[Descriptor], found: Sequence[Platform | None], wan
     for number, (descriptor, platform) in enumerate(zip(manifests, found, strict=True)):
         if ATTESTED in (descriptor.annotations or {}):
             continue
-        grade = _UNKNOWN_GRADE if platform is None else platforms.rank(platform, wanted)
+        grade = platforms.rank(platform, wanted)
         if grade >= 0:
             ranked.append((grade, number))
     return min(ranked)[1] if ranked else None

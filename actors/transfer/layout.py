@@ -238,8 +238,7 @@ class Layout:
         for number, candidate in enumerate(descriptors):
             if _attested(candidate):
                 continue
-            found = self._platform(candidate)
-            grade = 1000 if found is None else platforms.rank(found, self._wanted)
+            grade = platforms.rank(self._platform(candidate), self._wanted)
             if grade >= 0:
                 ranked.append((grade, number))
         return descriptors[min(ranked)[1]] if ranked else None

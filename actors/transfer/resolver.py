@@ -93,7 +93,7 @@ class Resolver:
         ranked = []
         for number, child in enumerate(index.manifests):
             found = child.platform or await self._platform(namespace, child.digest)
-            grade = 1000 if found is None else platforms.rank(found, platform)
+            grade = platforms.rank(found, platform)
             if grade >= 0:
                 ranked.append((grade, number))
         if not ranked:

@@ -37,9 +37,7 @@ def candidates(descriptors: Sequence[Descriptor], wanted: Platform) -> list[Desc
     """The manifests and indexes to try for a platform, the best first; the first of equals."""
     ranked: list[tuple[int, int]] = []
     for number, descriptor in enumerate(descriptors):
-        if descriptor.platform is None:
-            ranked.append((1000, number))
-        elif (grade := platforms.rank(descriptor.platform, wanted)) >= 0:
+        if (grade := platforms.rank(descriptor.platform, wanted)) >= 0:
             ranked.append((grade, number))
     return [descriptors[number] for _, number in sorted(ranked)]
 

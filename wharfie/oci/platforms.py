@@ -68,11 +68,18 @@ def shown(platform: Platform) -> str:
     return "/".join(part for part in (platform.os, platform.architecture, platform.variant) if part)
 
 
-def rank(found: Platform, wanted: Platform) -> int:
+_UNSAID = 1000
+"""Worse than any that fits."""
+
+
+def rank(found: Platform | None, wanted: Platform) -> int:
     """How well a manifest's platform fits: 0 exactly, more is worse but runs, -1 does not run.
 
-    A processor runs what was made for older ones of its kind; without a variant only the plain one.
+    A processor runs what was made for older ones of its kind; without a variant only the plain one. None is what nobody
+    says: it fits worse than all that fit, and better than none.
     """
+    if found is None:
+        return _UNSAID
     found = normalized(found.os, found.architecture, found.variant or "")
     if (found.os, found.architecture) != (wanted.os, wanted.architecture):
         return -1

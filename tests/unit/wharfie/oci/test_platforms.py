@@ -54,3 +54,9 @@ def test_the_exact_platform_is_better_than_an_older_one() -> None:
     ranks = [platforms.rank(platforms.parse(f"linux/arm/{variant}"), wanted) for variant in ("v7", "v6", "v5")]
     assert ranks == sorted(ranks)
     assert ranks[0] == 0
+
+
+def test_what_nobody_says_is_worse_than_all_that_fit_and_better_than_none() -> None:
+    wanted = platforms.parse("linux/arm/v7")
+    worst = platforms.rank(platforms.parse("linux/arm/v5"), wanted)
+    assert worst < platforms.rank(None, wanted)
