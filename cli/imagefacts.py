@@ -85,11 +85,12 @@ def history(settings: Settings, /, name: str, *, platform: str, whole: bool, qui
     """
     client = settings.client()
     steps = with_image(client, name, lambda found: client.images.history(found, platform=platform))[1][::-1]
-    sizes = {step.chain_id: _size(client, step) for step in steps}
-    if settings.json:
-        print_json([{**plain(step), "size": sizes[step.chain_id]} for step in steps])
-    elif quiet:
+    if quiet and not settings.json:
         print_lines(step.layer.digest for step in steps if step.layer is not None)
+        return
+    sized = [(step, _size(client, step)) for step in steps]
+    if settings.json:
+        print_json([{**plain(step), "size": size} for step, size in sized])
     else:
         print_table(
             ("SNAPSHOT", "CREATED", "CREATED BY", "SIZE", "COMMENT"),
@@ -98,10 +99,10 @@ def history(settings: Settings, /, name: str, *, platform: str, whole: bool, qui
                     (step.chain_id if whole else short_id(step.chain_id)) or "-",
                     step.created or "-",
                     (step.created_by if whole else shortened(step.created_by)) or "-",
-                    spoken(sizes[step.chain_id]) if step.layer is not None else "0 B",
+                    spoken(size),
                     step.comment or "-",
                 )
-                for step in steps
+                for step, size in sized
             ),
         )
 
@@ -146,16 +147,11 @@ def usage(settings: Settings, /, names: tuple[str, ...], *, snapshotter: str) ->
         return
     blobs: dict[str, int] = {}
     for checked in client.images.check(found):
-        blobs |= {one.digest: one.size for one in (*checked.indexes, *_present(checked))}
+        blobs |= checked.present
     layers = {chain_id: size for image in used for chain_id, size in image.layers.items()}
     rows = [(image.name, spoken(image.content), spoken(image.snapshots)) for image in used]
     rows.append(("(together)", spoken(sum(blobs.values())), spoken(sum(layers.values()))))
     print_table(("NAME", "CONTENT", "SNAPSHOTS"), rows)
-
-
-def _present(checked: Checked) -> Iterator[Any]:
-    for variant in checked.variants:
-        yield from (one for one in variant.required if one.digest not in variant.missing)
 
 
 @command(

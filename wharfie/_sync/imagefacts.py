@@ -44,9 +44,14 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     unpacked: tuple[str, ...] = ()
 
     @property
+    def present(self) -> dict[str, int]:
+        """Digest and size of its blobs that are here."""
+        return variants.present(self.variants, self.indexes)
+
+    @property
     def content_bytes(self) -> int:
         """Bytes of its blobs that are here, each counted once."""
-        return variants.content_bytes(self.variants, self.indexes)
+        return sum(self.present.values())
 
     @property
     def best(self) -> Variant | None:
@@ -136,7 +141,7 @@ class ImageFacts(Service):
         for image in images:
             target = Descriptor(media_type=image.target.media_type, digest=image.target.digest, size=image.target.size)
             indexes: dict[str, Descriptor] = {}
-            manifests = self._variants(target, here, indexes, 0)
+            manifests = self._variants(target, here, indexes, timeout_s=timeout_s)
             unpacked = [
                 one.platform for one in manifests if one.is_image and one.chain_ids and one.chain_ids[-1] in committed
             ]
@@ -151,16 +156,23 @@ class ImageFacts(Service):
         return found
 
     def _variants(
-        self, target: Descriptor, here: dict[str, int], indexes: dict[str, Descriptor], depth: int
+        self,
+        target: Descriptor,
+        here: dict[str, int],
+        indexes: dict[str, Descriptor],
+        *,
+        timeout_s: float | None,
+        depth: int = 0,
     ) -> builtins.list[Variant]:
         """The manifests below a document; what several indexes list is told once."""
         if target.digest not in here or depth >= _MAX_DEPTH:
             return [variants.unavailable(target)]
         content = Content(self._caller)
         try:
-            document = decode_document(content.read(target.digest), media_type=target.media_type)
+            data = content.read(target.digest, timeout_s=timeout_s)
+            document = decode_document(data, media_type=target.media_type)
             if isinstance(document, Manifest):
-                config = self._configuration(document, here)
+                config = self._configuration(document, here, timeout_s=timeout_s)
                 return [variants.variant(target, document, config, here=here)]
         except errors.NotFound:
             # It was removed while we looked.
@@ -171,15 +183,19 @@ class ImageFacts(Service):
         found: dict[str, Variant] = {}
         for child in document.manifests[:_MAX_MANIFESTS]:
             if child.digest not in indexes and child.digest not in found:
-                found |= {one.manifest.digest: one for one in self._variants(child, here, indexes, depth + 1)}
+                below = self._variants(child, here, indexes, timeout_s=timeout_s, depth=depth + 1)
+                found |= {one.manifest.digest: one for one in below}
         return [*found.values()]
 
-    def _configuration(self, manifest: Manifest, here: dict[str, int]) -> ImageConfig | None:
+    def _configuration(
+        self, manifest: Manifest, here: dict[str, int], *, timeout_s: float | None
+    ) -> ImageConfig | None:
         """An image's configuration; None when it is not here, or none."""
         if manifest.config.media_type not in CONFIG_TYPES or manifest.config.digest not in here:
             return None
         try:
-            return decode_image_config(Content(self._caller).read(manifest.config.digest))
+            data = Content(self._caller).read(manifest.config.digest, timeout_s=timeout_s)
+            return decode_image_config(data)
         except (errors.NotFound, errors.InvalidArgument):
             return None
 
@@ -247,7 +263,7 @@ def choose(index: Index, platform: str, name: str) -> str:
     for number, entry in enumerate(index.manifests):
         if variants.ATTESTED in (entry.annotations or {}):
             continue
-        grade = 1000 if entry.platform is None else platforms.rank(entry.platform, wanted)
+        grade = platforms.rank(entry.platform, wanted)
         if grade >= 0:
             ranked.append((grade, number))
     if not ranked:

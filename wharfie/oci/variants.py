@@ -129,20 +129,18 @@ def best(variants: Iterable[Variant], *, platform: str = "") -> Variant | None:
     return next((one for one in images if one.status is Status.COMPLETE), None)
 
 
-def content_bytes(variants: Iterable[Variant], indexes: Iterable[Descriptor] = ()) -> int:
-    """Bytes of the blobs of an image that are here, those that several variants share counted once."""
+def present(variants: Iterable[Variant], indexes: Iterable[Descriptor] = ()) -> dict[str, int]:
+    """Digest and size of the blobs of an image that are here, those that several variants share told once."""
     found = {
         one.digest: one.size for variant in variants for one in variant.required if one.digest not in variant.missing
     }
-    return sum({**found, **{one.digest: one.size for one in indexes}}.values())
+    return found | {one.digest: one.size for one in indexes}
 
 
 def _grade(platform: str, wanted: Platform) -> int:
-    """As `platforms.rank`; what nobody says fits worse than all that fits."""
-    if not platform:
-        return 1000
+    """As `platforms.rank`."""
     try:
-        return platforms.rank(platforms.parse(platform), wanted)
+        return platforms.rank(platforms.parse(platform) if platform else None, wanted)
     except InvalidArgument:
         return -1
 

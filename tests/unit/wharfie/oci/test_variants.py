@@ -8,7 +8,7 @@ from wharfie.oci import platforms
 from wharfie.oci.descriptor import MEDIA_TYPE_CONFIG, MEDIA_TYPE_LAYER, MEDIA_TYPE_MANIFEST, Descriptor, Platform
 from wharfie.oci.image_config import ImageConfig, RootFs
 from wharfie.oci.manifest import Manifest
-from wharfie.oci.variants import ATTESTED, Status, Variant, best, content_bytes, unavailable, unreadable, variant
+from wharfie.oci.variants import ATTESTED, Status, Variant, best, present, unavailable, unreadable, variant
 
 HERE = platforms.shown(platforms.host())
 
@@ -44,7 +44,7 @@ def test_a_layer_twice_is_counted_once() -> None:
     manifest = Manifest(config=MANIFEST.config, layers=(descriptor("1"), descriptor("1")))
     found = variant(descriptor("m"), manifest, CONFIG, here=here("m", "c", "1"))
     assert found.total_bytes == found.present_bytes == 25
-    assert content_bytes([found, found], [descriptor("i", 3)]) == 28
+    assert sum(present([found, found], [descriptor("i", 3)]).values()) == 28
 
 
 def test_the_descriptor_says_the_platform_before_the_configuration() -> None:
