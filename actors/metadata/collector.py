@@ -51,7 +51,6 @@ class Asks(Protocol):
         request: msgspec.Struct,
         reply: type[Any],
         *,
-        namespace: str = "",
         key: str = "",
         timeout_s: float | None = None,
     ) -> Any:
@@ -104,7 +103,7 @@ class Collector:
             dead: list[str] = []
             touched: set[str] = set()
             try:
-                for namespace in self._namespaces():
+                for namespace in self.namespaces():
                     leases = await self._expire(namespace)
                     swept = await self._mark_and_sweep(namespace)
                     dead.extend(swept.digests)
@@ -122,33 +121,31 @@ class Collector:
             seconds = (time.monotonic_ns() - begun_ns) / 1e9
             return msgspec.structs.replace(total, seconds=seconds, longest_pause_s=self.longest_ns / 1e9)
 
-    def _namespaces(self) -> list[str]:
+    def namespaces(self) -> list[str]:
+        """All that there are, by name."""
         return [name for (name,) in self._store.read("SELECT name FROM namespaces ORDER BY name").fetchall()]
 
     async def _expire(self, namespace: str) -> int:
         """Forget the leases whose time is up, a few in each transaction."""
         gone = 0
 
-        def some() -> bool:
+        def some(_: int) -> bool:
             nonlocal gone
             rows = self._store.read(
                 "SELECT number FROM leases WHERE expires_ns <= ? AND namespace = ? LIMIT 64",
                 (self._store.now_ns(), namespace),
             ).fetchall()
-            for (number,) in rows:
-                self._store.holding.delete(number)
+            if rows:
+                self._store.background(functools.partial(self._forget, rows))
             gone += len(rows)
             return len(rows) < 64
 
-        if self._expired(namespace):
-            await self._in_steps(lambda _: self._store.background(some))
+        await self._in_steps(some)
         return gone
 
-    def _expired(self, namespace: str) -> bool:
-        found = self._store.read(
-            "SELECT 1 FROM leases WHERE expires_ns <= ? AND namespace = ? LIMIT 1", (self._store.now_ns(), namespace)
-        )
-        return found.fetchone() is not None
+    def _forget(self, leases: list[tuple[int]]) -> None:
+        for (number,) in leases:
+            self._store.holding.delete(number)
 
     async def _mark_and_sweep(self, namespace: str) -> Swept:
         store = self._store

@@ -69,7 +69,7 @@ class GarbageService:
         """What a collection would take now; changes nothing. Raises: Unavailable (an owner is away)."""
         del call, request
         things: list[Orphan] = []
-        for (namespace,) in self._store.read("SELECT name FROM namespaces ORDER BY name").fetchall():
+        for namespace in self.collector.namespaces():
             inspection = await self.collector.inspect(namespace)
             named = ((node, inspection.edges.name_of(node)) for node in inspection.white)
             things.extend(

@@ -3,7 +3,7 @@
 Every change runs inside the transaction that changes the object. A column of the object's own row is an edge already
 and is not written twice: an image's target, a snapshot's parent, a lease's resources.
 
-While a collection is marking, it is told what becomes reachable (`Barrier`); see `collection` for why that is enough.
+While a collection is marking, it is told what becomes reachable (`Barrier`); see `marking` for why that is enough.
 """
 
 from __future__ import annotations

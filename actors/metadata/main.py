@@ -23,7 +23,6 @@ from actors.metadata.images import ImageService
 from actors.metadata.leases import LeaseService
 from actors.metadata.namespaces import NamespaceService
 from actors.metadata.reserve import Reserve
-from actors.metadata.schedule import Knobs
 from actors.metadata.scheduler import Scheduler
 from actors.metadata.snapshotdoor import SnapshotDoor
 from actors.metadata.snapshots import SnapshotService
@@ -138,19 +137,7 @@ def snapshotters_of(registry: Registry) -> frozenset[str]:
 def garbage_of(store: Transactions, registry: Registry, settings: Settings, *, ask: Asks | None) -> GarbageService:
     """The collector and what is served of it; nothing runs yet."""
     collector = Collector(store, ask=ask, snapshotters=snapshotters_of(registry))
-    return GarbageService(store, collector, Scheduler(store, collector, knobs_of(settings)))
-
-
-def knobs_of(settings: Settings) -> Knobs:
-    """When to collect, as configured."""
-    gc = settings.gc
-    return Knobs(
-        pause_threshold=gc.pause_threshold,
-        deletion_threshold=gc.deletion_threshold,
-        mutation_threshold=gc.mutation_threshold,
-        schedule_delay_s=gc.schedule_delay_s,
-        startup_delay_s=gc.startup_delay_s,
-    )
+    return GarbageService(store, collector, Scheduler(store, collector, settings.gc))
 
 
 def services_of(loaded: Loaded, store: Transactions, registry: Registry, settings: Settings) -> list[object]:

@@ -8,7 +8,7 @@ happens, and what expires (a lease, an image) is a reason of its own.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from config.settings import Gc
 
 FLOOR_S = 0.005
 """What a collection is taken to last at least, so that short ones do not come in a row."""
@@ -22,27 +22,17 @@ LATEST_S = 3600.0
 NEVER = float("inf")
 
 
-class Knobs(NamedTuple):
-    """The settings `[gc]`."""
-
-    pause_threshold: float = 0.02
-    deletion_threshold: int = 0
-    mutation_threshold: int = 100
-    schedule_delay_s: float = 0.0
-    startup_delay_s: float = 0.1
-
-
 class Schedule:
     """What has happened since the last collection, and what follows from it.
 
     Args:
-        knobs: the settings.
+        settings: `[gc]`.
         now_s: the daemon's start; the first collection always runs.
     """
 
-    def __init__(self, knobs: Knobs, *, now_s: float) -> None:
-        self._knobs = knobs
-        self._forced_s = now_s + knobs.startup_delay_s
+    def __init__(self, settings: Gc, *, now_s: float) -> None:
+        self._settings = settings
+        self._forced_s = now_s + settings.startup_delay_s
         self._wanted_s = NEVER
         self._expiry_s = NEVER
         self._allowed_s = now_s
@@ -54,17 +44,17 @@ class Schedule:
 
     def requested(self, *, now_s: float) -> None:
         """Somebody waits for one."""
-        self._forced_s = min(self._forced_s, now_s + self._knobs.schedule_delay_s)
+        self._forced_s = min(self._forced_s, now_s + self._settings.schedule_delay_s)
 
     def noted(self, *, deletions: int, mutations: int, now_s: float) -> None:
         """So many deletions and changes more."""
-        knobs = self._knobs
+        settings = self._settings
         self._deletions += deletions
         self._mutations += mutations
-        at_s = now_s + knobs.schedule_delay_s
-        if knobs.deletion_threshold and self._deletions >= knobs.deletion_threshold:
+        at_s = now_s + settings.schedule_delay_s
+        if settings.deletion_threshold and self._deletions >= settings.deletion_threshold:
             self._forced_s = min(self._forced_s, at_s)
-        if self._deletions or (knobs.mutation_threshold and self._mutations >= knobs.mutation_threshold):
+        if self._deletions or (settings.mutation_threshold and self._mutations >= settings.mutation_threshold):
             self._wanted_s = min(self._wanted_s, at_s)
 
     def expires(self, at_s: float) -> None:
@@ -85,7 +75,7 @@ class Schedule:
         self._count += 1
         self._total_s += busy_s
         average_s = max(self._total_s / self._count, FLOOR_S)
-        self.interval_s = average_s / self._knobs.pause_threshold - average_s
+        self.interval_s = average_s / self._settings.pause_threshold - average_s
         self._allowed_s = now_s + self.interval_s
         self._forced_s = min(self._forced_s, now_s + LATEST_S)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from typing import TypeVar
 
 from actors.metadata.collector import Collector
-from actors.metadata.schedule import NEVER, Knobs, Schedule
+from actors.metadata.schedule import NEVER, Schedule
 from actors.metadata.transaction import Transactions
+from config.settings import Gc
 from wharfie.errors import WharfieError
 from wharfie.types import gc
 
@@ -28,22 +28,13 @@ class Scheduler:
     Args:
         store: the database; its commits are followed.
         collector: does the work.
-        knobs: the settings.
-        clock: monotonic, seconds.
+        settings: `[gc]`.
     """
 
-    def __init__(
-        self,
-        store: Transactions,
-        collector: Collector,
-        knobs: Knobs,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, store: Transactions, collector: Collector, settings: Gc) -> None:
         self._store = store
         self._collector = collector
-        self._clock = clock
-        self._schedule = Schedule(knobs, now_s=clock())
+        self._schedule = Schedule(settings, now_s=time.monotonic())
         self._wake = asyncio.Event()
         self._deletions = store.graph.deletions
         self._mutations = store.mutations
@@ -61,7 +52,7 @@ class Scheduler:
         future: asyncio.Future[gc.Collected] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         self._thorough = self._thorough or thorough
-        self._schedule.requested(now_s=self._clock())
+        self._schedule.requested(now_s=time.monotonic())
         self._wake.set()
         return await future
 
@@ -74,7 +65,7 @@ class Scheduler:
         """Collect for ever, until the task is cancelled."""
         self._plan_expiry()
         while True:
-            wait_s = min(self._schedule.due_s() - self._clock(), LONGEST_SLEEP_S)
+            wait_s = min(self._schedule.due_s() - time.monotonic(), LONGEST_SLEEP_S)
             if wait_s > 0:
                 self._wake.clear()
                 try:
@@ -97,13 +88,13 @@ class Scheduler:
         except Exception as error:
             # Whatever it was: the next collection is made, and nobody waits for this one for ever.
             log.warning("collecting garbage failed: %s", error, exc_info=not isinstance(error, WharfieError))
-            self._schedule.failed(now_s=self._clock())
+            self._schedule.failed(now_s=time.monotonic())
             for future in waiting:
                 if not future.done():
                     future.set_exception(error)
             return
         self._considered_ns = now_ns
-        self._schedule.ended(busy_s=self._collector.busy_ns / 1e9, now_s=self._clock())
+        self._schedule.ended(busy_s=self._collector.busy_ns / 1e9, now_s=time.monotonic())
         log.debug("garbage collected: %s", collected)
         for future in waiting:
             if not future.done():
@@ -122,7 +113,7 @@ class Scheduler:
     def _note(self) -> None:
         deletions, mutations = self._store.graph.deletions, self._store.mutations
         self._schedule.noted(
-            deletions=deletions - self._deletions, mutations=mutations - self._mutations, now_s=self._clock()
+            deletions=deletions - self._deletions, mutations=mutations - self._mutations, now_s=time.monotonic()
         )
         self._deletions, self._mutations = deletions, mutations
 
@@ -140,4 +131,4 @@ class Scheduler:
         if not found:
             self._schedule.expires(NEVER)
             return
-        self._schedule.expires(self._clock() + max(0.0, (min(found) - self._store.now_ns()) / 1e9))
+        self._schedule.expires(time.monotonic() + max(0.0, (min(found) - self._store.now_ns()) / 1e9))

@@ -7,7 +7,7 @@ to, and is spared. Since nothing is deleted before what refers to it (`ordering`
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -41,35 +41,26 @@ class Sweeping:
         store: the database.
         edges: the graph.
         marking: done, and still the graph's barrier.
-        clock: monotonic, ns.
     """
 
-    def __init__(
-        self, store: Transactions, edges: Edges, marking: Marking, *, clock: Callable[[], int] = time.monotonic_ns
-    ) -> None:
+    def __init__(self, store: Transactions, edges: Edges, marking: Marking) -> None:
         self._store = store
         self._edges = edges
         self._marking = marking
-        self._clock = clock
         self._mortal: Iterator[list[int]] | None = edges.mortal()
         self._white: list[int] = []
         self._ordering: Ordering | None = None
         self._groups: list[list[int]] | None = None
-        self.swept = Swept(digests=[], snapshotters=set())
+        self.swept = Swept()
 
     @property
     def white(self) -> list[int]:
         """What was garbage when it was looked at; complete once `look` is done."""
         return [node for node in self._white if not self._marking.is_kept(node)]
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether the garbage and its order are known."""
-        return self._groups is not None
-
     def look(self, budget_ns: int) -> bool:
         """Find the garbage and its order, for about so long; deletes nothing. Returns whether it is done."""
-        until_ns = self._clock() + budget_ns
+        until_ns = time.monotonic_ns() + budget_ns
         while self._groups is None:
             if self._mortal is not None:
                 page = next(self._mortal, None)
@@ -81,7 +72,7 @@ class Sweeping:
             elif self._ordering is not None and not self._ordering.advance():
                 self._groups = [piece for group in self._ordering.groups() for piece in _pieces(group)][::-1]
                 self._ordering = None
-            if self._clock() >= until_ns:
+            if time.monotonic_ns() >= until_ns:
                 break
         return self._groups is not None
 
@@ -97,12 +88,12 @@ class Sweeping:
         if groups is None or not self._marking.is_done:
             raise RuntimeError("garbage was to be deleted before it was found")
         self._store.connection.execute("PRAGMA defer_foreign_keys = ON")
-        until_ns = self._clock() + budget_ns
+        until_ns = time.monotonic_ns() + budget_ns
         while groups:
             for node in groups.pop():
                 if not self._marking.is_kept(node):
                     self._delete(node)
-            if self._clock() >= until_ns:
+            if time.monotonic_ns() >= until_ns:
                 break
         return not groups
 
