@@ -97,7 +97,8 @@ class Ingest:
         self.is_damaged = status is not None and not stat.S_ISREG(status.st_mode)
         """Something else than a file is where its bytes should be."""
         self.offset = status.st_size if status and not self.is_damaged else 0
-        self.updated_at_ns = status.st_mtime_ns if status else record.started_at_ns
+        # A blob that stands for the bytes may be much older than the ingest.
+        self.updated_at_ns = max(record.started_at_ns, status.st_mtime_ns if status else 0)
         self.inherited = self.offset
         """Bytes that were there before this process wrote any."""
 
@@ -267,9 +268,9 @@ class Ingest:
         os.fsync(self._fd)
         size = os.fstat(self._fd).st_size
         if size != self.offset:
+            expected, self.offset = self.offset, size
             self.close()
-            self.offset = size
-            raise self._damaged(f"has {size} bytes on disk, not {self.offset}")
+            raise self._damaged(f"has {size} bytes on disk, not {expected}")
 
     @property
     def bytes_path(self) -> str:

@@ -18,7 +18,7 @@ SIZE = 100_000
 
 
 @pytest.fixture(scope="module")
-def isolated(_warm: None) -> Iterator[Storage]:
+def isolated() -> Iterator[Storage]:
     with storage({"content.sharing_policy": "isolated"}) as running:
         yield running
 

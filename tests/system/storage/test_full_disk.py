@@ -18,7 +18,7 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def daemon(_warm: None) -> Iterator[Storage]:
+def daemon() -> Iterator[Storage]:
     with storage(root_size_bytes=16 * MIB) as running:
         yield running
 

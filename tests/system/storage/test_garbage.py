@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import wharfie
+from tests.conformance.content import touch
 from tests.support.gcmodel import SNAPSHOTS, Model, Name, Thing, labels_of, rfc3339
 from tests.support.storage import Storage, storage
 from tests.support.wait import until
@@ -30,7 +31,7 @@ def directories(daemon: Storage) -> set[str]:
 
 
 @pytest.fixture
-def bare(_warm: None) -> Iterator[Storage]:
+def bare() -> Iterator[Storage]:
     """A daemon whose namespaces have no default lease, as containerd's have none."""
     with storage({"gc.default_lease_s": 0.0}) as running:
         yield running
@@ -97,6 +98,16 @@ def test_an_ingest_whose_lease_is_given_up_goes_and_one_that_is_held_stays(bare:
         client.with_lease(gone.id).content.write("gone", b"gone")
         client.leases.delete(gone.id, sync=True)
         assert [status.ref for status in client.content.statuses()] == ["kept"]
+
+
+def test_an_ingest_for_whose_bytes_an_old_blob_stands_is_kept_as_any_other_new_one(bare: Storage) -> None:
+    with bare.connect(namespace="old") as old, bare.connect(namespace="new") as new:
+        stored = old.content.put(b"old", labels={"containerd.io/gc.root": ""}).info
+        algorithm, _, encoded = stored.digest.partition(":")
+        os.utime(f"{bare.root}/content/blobs/{algorithm}/{encoded}", (0, 0))
+        assert touch(new, "ref", expected=stored.digest).offset == stored.size
+        new.gc.run()
+        assert new.content.commit("ref").digest == stored.digest
 
 
 def test_files_and_directories_without_a_name_are_told_then_deleted(mortal: Storage) -> None:

@@ -10,8 +10,6 @@ from tests.support.storage import storage
 from wharfie import InvalidArgument
 from wharfie.types.introspection import PluginStatus
 
-pytestmark = pytest.mark.usefixtures("_warm")
-
 MINE = '''
 """A snapshotter of somebody else: native under another name."""
 

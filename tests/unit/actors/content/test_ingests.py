@@ -187,6 +187,18 @@ def test_a_damaged_blob_that_stands_for_bytes_is_not_put_in_place_again(store: B
     shared.close()
 
 
+def test_an_ingest_is_not_older_than_its_beginning_though_an_old_blob_stands_for_its_bytes(store: BlobStore) -> None:
+    ingests = Ingests(store)
+    write(blob := begin(ingests, "blob"), 0, b"shared bytes")
+    digest = finish(ingests, blob).record.committed
+    os.utime(store.path(digest), (0, 0))
+    begin(ingests, shared=digest)
+    for ingest in (ingests.get("ns", "ref"), again(store)):
+        assert ingest is not None
+        assert ingest.is_shared
+        assert ingest.updated_at_ns == ingest.record.started_at_ns
+
+
 def test_a_blob_that_is_not_there_stands_for_nothing(store: BlobStore) -> None:
     ingest = begin(Ingests(store), shared=digest_of(b"nowhere"))
     assert not ingest.is_shared
@@ -388,7 +400,7 @@ def test_a_record_that_names_no_digest_is_not_believed(store: BlobStore) -> None
 def test_data_that_somebody_else_changed_in_size_is_not_committed(store: BlobStore, size: int) -> None:
     write(ingest := begin(Ingests(store)), 0, b"0123456789")
     os.truncate(ingest.bytes_path, size)
-    with pytest.raises(DataLoss):
+    with pytest.raises(DataLoss, match=f"has {size} bytes on disk, not 10;"):
         ingest.sync()
     assert ingest.status().offset == size
     write(ingest, 0, b"anew")
