@@ -53,15 +53,12 @@ def _children(store: BlobStore, media_type: str, digest: str) -> list[tuple[str,
     """
     try:
         fd = store.open(digest)
-    except OSError:
-        return []
-    try:
-        data = os.pread(fd, MAX_DOCUMENT_BYTES, 0)
-    finally:
-        os.close(fd)
-    try:
+        try:
+            data = os.pread(fd, MAX_DOCUMENT_BYTES, 0)
+        finally:
+            os.close(fd)
         document = decode_document(data, media_type=media_type)
-    except InvalidArgument:
+    except (OSError, InvalidArgument):
         return []
     if isinstance(document, Index):
         return [(entry.media_type, entry.digest, entry.size, False) for entry in document.manifests]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from typing import Any
 
 import pytest
@@ -77,6 +78,11 @@ def test_a_damaged_document_ends_the_way_and_does_no_harm(images: Images) -> Non
     gone = images.manifest("gone")
     images.store.unlink(gone["digest"])
     assert len(images.sizes(gone)) == 1
+    unreadable = images.manifest("unreadable")
+    path = images.store.path(unreadable["digest"])
+    os.unlink(path)
+    os.mkdir(path)
+    assert len(images.sizes(unreadable)) == 1
 
 
 def test_documents_that_name_each_other_end(images: Images) -> None:
