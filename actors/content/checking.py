@@ -15,7 +15,7 @@ import hashlib
 import logging
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterator
 from typing import NamedTuple
 
 from actors.call import Call, handles
@@ -70,7 +70,7 @@ class CheckService:
                 if not running:
                     return
                 digest, work = running[0]
-                finding = await asyncio.shield(work)
+                finding = await work
                 running.popleft()
                 removed = request.remove_damaged and await self._remove(digest, finding)
                 done += sizes[digest]
@@ -88,8 +88,9 @@ class CheckService:
                 work.cancel()
 
     def _begin(
-        self, waiting: Iterable[str], running: deque[tuple[str, asyncio.Future[Finding]]], sizes: dict[str, int]
+        self, waiting: Iterator[str], running: deque[tuple[str, asyncio.Future[Finding]]], sizes: dict[str, int]
     ) -> None:
+        """Have as many of those that wait hashed as may be at once."""
         for digest in waiting:
             work = asyncio.ensure_future(self._worker.blocking(examine, self._store, digest, sizes[digest]))
             running.append((digest, work))

@@ -78,16 +78,13 @@ class Collecting:
     async def _drop_ingests(self) -> int:
         """Drop the ingests that nobody wants, but for those that somebody is at. Returns how many."""
         before_ns = time.time_ns() - self._unleased_ns
-        leased = [ingest for ingest in self._ingests.all() if ingest.record.lease]
-        unwanted = [ingest for ingest in self._ingests.all() if not ingest.record.lease]
-        unwanted = [ingest for ingest in unwanted if ingest.updated_at_ns < before_ns]
-        if unwanted or leased:
-            asked = [*leased, *unwanted]
-            held = await self._names.held([(ingest.record.namespace, ingest.record.ref) for ingest in asked])
-            unwanted = [ingest for ingest, is_held in zip(asked, held, strict=True) if not is_held]
+        asked = [ingest for ingest in self._ingests.all() if ingest.record.lease or ingest.updated_at_ns < before_ns]
+        if not asked:
+            return 0
+        held = await self._names.held([(ingest.record.namespace, ingest.record.ref) for ingest in asked])
         dropped = 0
-        for ingest in unwanted:
-            dropped += await self._drop(ingest)
+        for ingest, is_held in zip(asked, held, strict=True):
+            dropped += not is_held and await self._drop(ingest)
         return dropped
 
     async def _drop(self, ingest: Ingest) -> bool:

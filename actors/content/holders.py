@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from actors.content.ingests import Name
 from linux import procfs
 from wharfie.errors import Unavailable
 
@@ -21,9 +22,7 @@ ALIVE_SILENCE_S = 60.0
 """The same of one whose process is known to be alive: it may have to wait for its bytes."""
 
 _MANY = 1024
-
-Name = tuple[str, str]
-"""Namespace and ref."""
+"""Refs that are held before those whose writers are gone are looked for."""
 
 
 class _Holder:

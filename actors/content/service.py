@@ -96,14 +96,14 @@ class ContentService:
         self._holders.enter(name, request.writer, pid=call.pid)
         if request.done:
             self._holders.leave(name)
-            if not call.payload and request.lent is None:
+            if not _has_bytes(call, request):
                 return self._known(call, request.ref).status()
         slot = self._slots.of(*name)
         length = sum(len(frame) for frame in call.payload)
         if request.lent is not None:
             borrowing.check(call, request.lent)
             length = request.lent.size
-        admitted = bool(call.payload) or request.lent is not None
+        admitted = _has_bytes(call, request)
         if admitted:
             slot.admit(offset=request.offset, length=length, repeated=call.attempt > 1)
 
@@ -114,7 +114,7 @@ class ContentService:
                 except AlreadyExists:
                     self._holders.leave(name)
                     raise
-                await self._write(call, request, ingest)
+                await self._write(call, request, ingest, length=length)
                 failpoint.hit("content.write.written")
                 return ingest.status()
 
@@ -235,7 +235,7 @@ class ContentService:
     async def _ingest(self, call: Call, request: content.Write) -> Ingest:
         """The ingest of a ref; a new one when there is none."""
         ingest = self._ingests.get(call.namespace, request.ref)
-        is_opening = not request.offset and not call.payload and request.lent is None
+        is_opening = not request.offset and not _has_bytes(call, request)
         # Who goes on with what he has begun is not asked again and again whether it is needed.
         if ingest is not None and (ingest.is_open or ingest.is_shared) and not is_opening:
             return ingest
@@ -266,15 +266,12 @@ class ContentService:
             failpoint.hit("content.write.created")
         return ingest
 
-    async def _write(self, call: Call, request: content.Write, ingest: Ingest) -> None:
-        is_empty = not call.payload and request.lent is None
-        if (
-            is_empty
-            and not request.offset
-            and writing.is_another(ingest.record, total=request.total, expected=request.expected)
-        ):
+    async def _write(self, call: Call, request: content.Write, ingest: Ingest, *, length: int) -> None:
+        is_empty = not _has_bytes(call, request)
+        is_opening = is_empty and not request.offset
+        if is_opening and writing.is_another(ingest.record, total=request.total, expected=request.expected):
             ingest.begin_anew(request.expected.partition(":")[0] or "sha256")
-            self._ingests.opened(ingest)
+            self._used(ingest)
         changes: dict[str, str | int] = {}
         if request.total and request.total != ingest.record.total:
             changes["total"] = request.total
@@ -296,11 +293,13 @@ class ContentService:
             buffers = call.payload if request.lent is None else [borrowing.borrow(call, request.lent)]
             writing.apply(ingest, step, offset=request.offset, buffers=buffers, algorithm=algorithm)
 
-        length = sum(len(frame) for frame in call.payload)
         if request.lent is None and writing.is_short(ingest, step, length=length, algorithm=algorithm):
             apply()
         else:
             await self._worker.blocking(apply)
+        self._used(ingest)
+
+    def _used(self, ingest: Ingest) -> None:
         self._ingests.opened(ingest)
         self._ingests.close_idle(self._slots.is_busy)
 
@@ -327,6 +326,11 @@ class ContentService:
 
         self._tidying = None
         self._worker.spawn(tidy())
+
+
+def _has_bytes(call: Call, request: content.Write) -> bool:
+    """Whether a write brings bytes, sent or lent."""
+    return bool(call.payload) or request.lent is not None
 
 
 def _field(ref: str, path: FieldPath) -> str | None:
