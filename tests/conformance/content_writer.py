@@ -24,7 +24,8 @@ def put_of_a_new_blob_and_of_a_known_one(client: Client) -> None:
     for size in (0, 1, 1000, 300_000):
         data, digest = blob(size)
         stored = client.content.put(data, labels={"a": "1"})
-        assert stored.new is (client.content.info(digest).created_at_ns == stored.info.created_at_ns)
+        assert stored.new
+        assert client.content.info(digest) == stored.info
         assert (stored.info.digest, stored.info.size, stored.info.labels) == (digest, size, {"a": "1"})
         again = client.content.put(data, expected=digest, labels={"b": "2"})
         assert not again.new
@@ -117,6 +118,7 @@ def bytes_that_cannot_be_lent_are_sent(client: Client) -> None:
         writer._memory._inode += 1
         writer.write(data[8 * MIB :])
         assert writer.commit(expected=digest).size == len(data)
+        assert not writer._may_lend
     assert client.content.read(digest) == data
 
 
