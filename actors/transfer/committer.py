@@ -61,7 +61,7 @@ class Committer:
         Raises:
             NotFound: there is no such container, or its image or a blob of that is gone.
             FailedPrecondition: the container has no snapshot, or its image's name stands for another image now.
-            InvalidArgument: a change, a name, a label or the compression is not one.
+            InvalidArgument: a change, a name, a label, the time or the compression is not one.
         """
         check_name(request.name, field="name")
         check_labels(request.labels)
@@ -71,15 +71,18 @@ class Committer:
                 f"compression '{request.compression[:64]}' is unknown; gzip, zstd and none are there",
                 details={"field": "compression"},
             )
+        epoch_ns = None
         if request.source_date_epoch is not None:
-            check_count(request.source_date_epoch, field="source_date_epoch")
+            epoch_ns = check_count(request.source_date_epoch, field="source_date_epoch") * _NANOSECONDS
         get = containers.Get(id=request.container)
         container = await self._worker.call("containers.get", get, Container, namespace=call.namespace)
         base = await self._base(call.namespace, container)
         # Refused before the work is done.
-        nextimage.config(base[1] if base else None, _step(request, container, _NO_LAYER, "", 0))
+        nextimage.config(base[1] if base else None, _step(request, container, _NO_LAYER, "", epoch_ns or 0))
         async with leased(self._worker, call) as lease:
-            return await self._make(call, request, container, base, lease, media_type, report)
+            # The lease's time, so that a repeated request makes the same image.
+            at_ns = lease.created_at_ns if epoch_ns is None else epoch_ns
+            return await self._make(call, request, container, base, lease, media_type, at_ns, report)
 
     async def _make(
         self,
@@ -89,6 +92,7 @@ class Committer:
         base: tuple[Manifest, bytes] | None,
         lease: Lease,
         media_type: str,
+        at_ns: int,
         report: Report,
     ) -> Committed:
         steps = Steps(self._worker, call)
@@ -102,9 +106,6 @@ class Committer:
         made = await self._differ.create(errand, create)
         failpoint.hit("transfer.commit.after-layer")
         layer = oci.Descriptor(media_type=media_type, digest=made.descriptor.digest, size=made.descriptor.size)
-        # The lease's time, so that a repeated request makes the same image.
-        epoch = request.source_date_epoch
-        at_ns = lease.created_at_ns if epoch is None else epoch * _NANOSECONDS
         step = _step(request, container, layer, made.diff_id, at_ns)
         config = await self._document(
             call, steps, lease, nextimage.config(base[1] if base else None, step), oci.MEDIA_TYPE_CONFIG, {}

@@ -51,7 +51,7 @@ def _list(text: str) -> list[str] | None:
         return None
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
         raise ValueError("a list holds texts only")

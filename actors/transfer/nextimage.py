@@ -51,7 +51,7 @@ def config(base: bytes | None, step: Step) -> bytes:
     """The new configuration; without a base one for this machine.
 
     Raises:
-        InvalidArgument: the base is malformed, or an instruction.
+        InvalidArgument: the base is malformed, or an instruction, or the time is none.
     """
     document = _empty() if base is None else _decoded(base)
     created = rfc3339(step.created_at_ns)
@@ -90,9 +90,19 @@ def manifest(base: Manifest | None, *, config: oci.Descriptor, layer: oci.Descri
 
 
 def rfc3339(time_ns: int) -> str:
-    """A time as image configurations have it: UTC, nanoseconds only where there are some."""
+    """A time as image configurations have it: UTC, nanoseconds only where there are some.
+
+    Raises:
+        InvalidArgument: it is after the year 9999.
+    """
     seconds, nanoseconds = divmod(time_ns, 1_000_000_000)
-    moment = dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    try:
+        moment = dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        raise InvalidArgument(
+            f"{seconds} seconds after 1970 is no time that an image can have; the year 9999 is the last",
+            details={"field": "source_date_epoch"},
+        ) from None
     return moment + (f".{nanoseconds:09d}".rstrip("0") if nanoseconds else "") + "Z"
 
 

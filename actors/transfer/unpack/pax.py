@@ -8,6 +8,8 @@ XATTR_PREFIX = b"SCHILY.xattr."
 SPARSE_PREFIX = b"GNU.sparse."
 
 _MAX_LENGTH_DIGITS = 10
+_MAX_DIGITS = 64
+"""Of any other number: far more than anything has, and Python makes no integers of thousands of them."""
 _NANOSECOND_DIGITS = 9
 _NANOSECONDS = 1_000_000_000
 
@@ -36,7 +38,7 @@ def parse(data: bytes) -> list[tuple[bytes, bytes]]:
 
 def decimal(value: bytes) -> int:
     """Decode an integer that is not negative. Raises `HeaderError`."""
-    if not value.isdigit():
+    if not value.isdigit() or len(value) > _MAX_DIGITS:
         raise HeaderError(f"{value[:32]!r} in a PAX record is no number")
     return int(value)
 
@@ -47,7 +49,7 @@ def time_ns(value: bytes) -> int:
     Raises `HeaderError`.
     """
     whole, _, fraction = value.removeprefix(b"-").partition(b".")
-    if not whole.isdigit() or not (not fraction or fraction.isdigit()):
+    if not whole.isdigit() or len(whole) > _MAX_DIGITS or not (not fraction or fraction.isdigit()):
         raise HeaderError(f"{value[:32]!r} in a PAX record is no time")
     nanoseconds = int(whole) * _NANOSECONDS
     if fraction:

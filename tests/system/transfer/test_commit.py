@@ -238,6 +238,7 @@ def test_what_cannot_be_committed_is_refused_and_leaves_nothing(rig: Rig, contai
         ({"changes": ["EXPOSE 99999"]}, wharfie.InvalidArgument, "PORT"),
         ({"compression": "bzip2"}, wharfie.InvalidArgument, "bzip2"),
         ({"source_date_epoch": -1}, wharfie.InvalidArgument, "source_date_epoch"),
+        ({"source_date_epoch": 10**12}, wharfie.InvalidArgument, "9999"),
     ):
         with pytest.raises(error, match=words):
             container.commit("mine:1", **arguments)

@@ -18,6 +18,8 @@ BASE: dict[str, Any] = {
     "WorkingDir": "/srv",
 }
 
+NESTED = "[" * 100_000
+
 
 @pytest.mark.parametrize(
     ("instruction", "changed"),
@@ -26,6 +28,7 @@ BASE: dict[str, Any] = {
         ("cmd echo $HOME", {"Cmd": ["/bin/sh", "-c", "echo $HOME"]}),
         ("CMD [not json", {"Cmd": ["/bin/sh", "-c", "[not json"]}),
         ("CMD []", {"Cmd": []}),
+        pytest.param(f"CMD {NESTED}", {"Cmd": ["/bin/sh", "-c", NESTED]}, id="nested beyond all measure"),
         ('ENTRYPOINT ["/init"]', {"Entrypoint": ["/init"], "Cmd": None}),
         ("ENTRYPOINT run it", {"Entrypoint": ["/bin/sh", "-c", "run it"], "Cmd": None}),
         ("ENV B=2 A='two words' C=\"x=y\"", {"Env": ["PATH=/bin", "A=two words", "B=2", "C=x=y"]}),

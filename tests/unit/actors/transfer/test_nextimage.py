@@ -95,3 +95,10 @@ def test_the_manifest_is_ocis_whatever_the_base_was() -> None:
 )
 def test_times_have_as_many_digits_as_they_need(time_ns: int, text: str) -> None:
     assert nextimage.rfc3339(time_ns) == text
+
+
+def test_a_time_that_no_calendar_has_is_refused() -> None:
+    assert nextimage.rfc3339(253_402_300_799 * 10**9) == "9999-12-31T23:59:59Z"
+    for seconds in (253_402_300_800, 2**63 - 1):
+        with pytest.raises(InvalidArgument, match="9999"):
+            nextimage.rfc3339(seconds * 10**9)
