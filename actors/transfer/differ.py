@@ -17,6 +17,7 @@ import msgspec
 
 from actors import internal
 from actors.jobs import KILLED, Jobs
+from actors.snapshot.idmaps import GID_LABEL, UID_LABEL
 from actors.transfer import targets
 from actors.transfer.blobs import UNCOMPRESSED
 from actors.transfer.diff.messages import Compared, CompareJob
@@ -47,10 +48,6 @@ _COMPRESSIONS = {
     oci.MEDIA_TYPE_DOCKER_LAYER_GZIP: Compression.GZIP,
     oci.MEDIA_TYPE_DOCKER_LAYER_ZSTD: Compression.ZSTD,
 }
-UID_LABEL = "containerd.io/snapshot/uidmapping"
-GID_LABEL = "containerd.io/snapshot/gidmapping"
-"""How the owners of a snapshot that is being written are mapped."""
-
 _TRIES = 3
 _NANOSECONDS = 1_000_000_000
 
@@ -257,17 +254,17 @@ class Differ:
         async with contextlib.AsyncExitStack() as views:
             stat = snapshots.Stat(key=request.key, snapshotter=request.snapshotter)
             info = await self._worker.call("snapshots.stat", stat, snapshots.Info, namespace=errand.namespace)
-            mapped = {label: info.labels[label] for label in (UID_LABEL, GID_LABEL) if label in info.labels}
-            if info.kind is snapshots.Kind.COMMITTED:
-                mapped = {}
+            is_committed = info.kind is snapshots.Kind.COMMITTED
+            mapped: Labels = {}
             upper: Sequence[Mount]
-            if info.kind is snapshots.Kind.COMMITTED:
+            if is_committed:
                 upper = await views.enter_async_context(self._view(errand, info.name, info.snapshotter))
             else:
+                mapped = {label: info.labels[label] for label in (UID_LABEL, GID_LABEL) if label in info.labels}
                 upper = await self._mounts(errand, info.name, info.snapshotter)
             lower: Sequence[Mount] = []
             if info.parent:
-                known = below(upper, committed=info.kind is snapshots.Kind.COMMITTED)
+                known = below(upper, committed=is_committed)
                 if known is None:
                     known = await views.enter_async_context(
                         self._view(errand, info.parent, info.snapshotter, labels=mapped)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from linux import idmap
+from linux.idmap import Range
 from wharfie.errors import FailedPrecondition, InvalidArgument
 
 
@@ -25,20 +27,17 @@ def inside(uids: str, gids: str) -> Callable[[int, int], tuple[int, int]]:
     return owner
 
 
-def _ranges(text: str) -> list[tuple[int, int, int]]:
-    ranges = []
-    for part in text.split(",") if text else ():
-        numbers = part.split(":")
-        if len(numbers) != 3 or not all(number.isascii() and number.isdecimal() for number in numbers):
-            raise InvalidArgument(f"mapping '{part[:64]}' is not INSIDE:OUTSIDE:SIZE", details={"field": "mounts"})
-        ranges.append((int(numbers[0]), int(numbers[1]), int(numbers[2])))
-    return ranges
+def _ranges(text: str) -> tuple[Range, ...]:
+    try:
+        return idmap.parse(text) if text else ()
+    except ValueError as error:
+        raise InvalidArgument(f"mapping of owners: {error}", details={"field": "mounts"}) from None
 
 
-def _inside(number: int, ranges: list[tuple[int, int, int]], what: str) -> int:
+def _inside(number: int, ranges: Sequence[Range], what: str) -> int:
     if not ranges:
         return number
-    for first, outside, size in ranges:
-        if outside <= number < outside + size:
-            return first + number - outside
+    for one in ranges:
+        if one.outside <= number < one.outside + one.size:
+            return one.inside + number - one.outside
     raise FailedPrecondition(f"a file belongs to {what} {number}, whom the snapshot's mapping does not have")

@@ -30,9 +30,9 @@ def test_an_id_that_nobody_has_inside_is_refused() -> None:
         owners.inside("0:100000:10", "0:100000:10")(0, 100000)
 
 
-@pytest.mark.parametrize("text", ["x", "1:2", "1:2:3:4", "-1:2:3", "1:2:3,"])
+@pytest.mark.parametrize("text", ["x", "1:2", "1:2:3:4", "-1:2:3", "1:2:3,", "0:1:0", "0:9:5,2:90:1"])
 def test_a_mapping_that_is_malformed_is_refused(text: str) -> None:
-    with pytest.raises(InvalidArgument, match="INSIDE:OUTSIDE:SIZE"):
+    with pytest.raises(InvalidArgument, match="mapping of owners"):
         owners.inside(text, "")
 
 
