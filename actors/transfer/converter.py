@@ -51,7 +51,7 @@ _TRIES = 3
 
 @dataclass(kw_only=True)
 class _Run:
-    """One conversion: what each layer became, by digest, and how many blobs are new."""
+    """One conversion: what each layer became, by digest, and how many blobs were made."""
 
     call: Call
     steps: Steps
@@ -124,13 +124,7 @@ class Converter:
                 continue
             config, *layers = node.blobs
             data = await self._resolver.read(run.call.namespace, config.digest, MAX_CONFIG_BYTES)
-            diff_ids = (
-                check_diff_ids(
-                    decode_image_config(data), manifest=node.descriptor.digest, layers=len(node.document.layers)
-                )
-                if isinstance(node.document, Manifest)
-                else ()
-            )
+            diff_ids = check_diff_ids(decode_image_config(data), manifest=node.descriptor.digest, layers=len(layers))
             wanted |= {
                 layer.digest: (layer, diff_id)
                 for layer, diff_id in zip(layers, diff_ids, strict=True)
@@ -219,14 +213,6 @@ class Converter:
         return Descriptor(media_type=media_type, digest=digest, size=len(data))
 
     async def _ingest(self, run: _Run, path: str, size: int, digest: str, labels: Labels) -> None:
-        await self._worker.call(
-            "content.ingest_file",
-            internal.IngestFile(path=path, offset=0, length=size, digest=digest, labels=labels),
-            internal.Ingested,
-            namespace=run.call.namespace,
-            # Not the key of an earlier incarnation: who joined its request would get the failure of its path.
-            key=f"{run.steps.key('blob')}/{digest}/{path}",
-            lease=run.lease,
-            timeout_s=None,
-        )
+        file = internal.IngestFile(path=path, offset=0, length=size, digest=digest, labels=labels)
+        await run.steps.ingest(file, lease=run.lease)
         run.blobs += 1

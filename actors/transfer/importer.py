@@ -137,7 +137,7 @@ class Importer:
         may_commit = asyncio.Event()
 
         async def take_in() -> list[Image]:
-            await self._blobs(call, plan.blobs, archive, steps, report, lease)
+            await self._blobs(plan.blobs, archive, steps, report, lease)
             failpoint.hit("transfer.import.after-blobs")
             named = [
                 await steps.name(number, image, request.labels, report) for number, image in enumerate(plan.images)
@@ -162,9 +162,7 @@ class Importer:
         ]
         return await together_with(take_in(), unpacks)
 
-    async def _blobs(
-        self, call: Call, blobs: list[Blob], archive: Archive, steps: Steps, report: Report, lease: str
-    ) -> None:
+    async def _blobs(self, blobs: list[Blob], archive: Archive, steps: Steps, report: Report, lease: str) -> None:
         """Take the blobs in: first those that nothing but data refers to, then the documents that refer to them."""
         slots = asyncio.Semaphore(_CONCURRENT_BLOBS)
 
@@ -172,32 +170,23 @@ class Importer:
             async with slots:
                 total = blob.source.length
                 report(Progress(event="blob", name=blob.digest, total=total))
-                await self._blob(call, blob, archive, steps, lease)
+                await self._blob(blob, archive, steps, lease)
                 report(Progress(event="blob", name=blob.digest, done=total, total=total))
 
         for wave in ([blob for blob in blobs if not blob.labels], [blob for blob in blobs if blob.labels]):
             await together(*(take(blob) for blob in wave))
 
-    async def _blob(self, call: Call, blob: Blob, archive: Archive, steps: Steps, lease: str) -> None:
+    async def _blob(self, blob: Blob, archive: Archive, steps: Steps, lease: str) -> None:
         fd = await self._worker.blocking(archive.open, blob.source)
         try:
-            path = proc_path(fd)
-            await self._worker.call(
-                "content.ingest_file",
-                internal.IngestFile(
-                    path=path,
-                    offset=blob.source.offset,
-                    length=blob.source.length,
-                    digest=blob.digest,
-                    labels=blob.labels,
-                ),
-                internal.Ingested,
-                namespace=call.namespace,
-                # Not the key of an earlier incarnation: who joined its request would get the failure of its path.
-                key=f"{steps.key('blob')}/{blob.digest}/{path}",
-                lease=lease,
-                timeout_s=None,
+            file = internal.IngestFile(
+                path=proc_path(fd),
+                offset=blob.source.offset,
+                length=blob.source.length,
+                digest=blob.digest,
+                labels=blob.labels,
             )
+            await steps.ingest(file, lease=lease)
         finally:
             os.close(fd)
 
@@ -263,6 +252,19 @@ class Steps:
     def key(self, step: str) -> str:
         """The idempotency key of a step."""
         return self._call.derive(step) or f"{self._own}/{step}"
+
+    async def ingest(self, file: internal.IngestFile, *, lease: str) -> None:
+        """Have the content worker take in, and verify, a blob that is part of a file."""
+        await self._worker.call(
+            "content.ingest_file",
+            file,
+            internal.Ingested,
+            namespace=self._call.namespace,
+            # Not the key of an earlier incarnation: who joined its request would get the failure of its path.
+            key=f"{self.key('blob')}/{file.digest}/{file.path}",
+            lease=lease,
+            timeout_s=None,
+        )
 
     async def name(self, number: int, image: NamedImage, labels: dict[str, str], report: Report) -> Image:
         """Create the image, or have its name stand for this content; an existing one keeps its other labels."""

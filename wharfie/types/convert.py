@@ -32,7 +32,7 @@ class Convert(Message, frozen=True, kw_only=True):
 
 
 class Converted(Message, frozen=True, kw_only=True):
-    """Result of `transfer.convert`: the image, and how many blobs are new."""
+    """Result of `transfer.convert`: the image, and how many blobs were made for it."""
 
     image: Image
     blobs: int
