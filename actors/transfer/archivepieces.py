@@ -16,9 +16,11 @@ from actors.transfer.diff import tarheader
 from actors.transfer.imagetree import Node
 from actors.transfer.unpack import header
 from actors.transfer.unpack.archive import Entry
+from wharfie.errors import InvalidArgument
 from wharfie.oci import descriptor as oci
 from wharfie.oci import platforms
 from wharfie.oci.descriptor import Descriptor, Platform
+from wharfie.reference import Reference
 
 _FILE_MODE = 0o444
 _DIRECTORY_MODE = 0o755
@@ -137,7 +139,11 @@ def _one_platform(tree: Node, wanted: Platform) -> Node | None:
 
 def familiar(name: str) -> str:
     """A name as Docker shows it: without the registry and the repository that it takes for granted. Pure."""
-    return name.removeprefix("docker.io/").removeprefix("library/") if name.startswith("docker.io/") else name
+    try:
+        return Reference.parse(name).familiar
+    except InvalidArgument:
+        # Names are any text; nobody can load this one, and everybody can read it.
+        return name
 
 
 def _tag(name: str) -> str:

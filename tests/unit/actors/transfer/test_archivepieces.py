@@ -149,6 +149,9 @@ def test_a_blob_that_became_shorter_is_an_error_and_no_shorter_archive(two: Made
         ("docker.io/me/app:1", "me/app:1"),
         ("quay.io/library/app:1", "quay.io/library/app:1"),
         ("busybox:1", "busybox:1"),
+        # Without the registry it would be read as another one's.
+        ("docker.io/localhost/app:1", "docker.io/localhost/app:1"),
+        ("No reference:1", "No reference:1"),
     ],
 )
 def test_names_are_shown_as_docker_shows_them(name: str, expected: str) -> None:
