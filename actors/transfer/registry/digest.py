@@ -35,6 +35,16 @@ def mismatch(found: str, wanted: str, *, what: str, host: str) -> DataLoss:
     )
 
 
+def check_told(told: str, digest: str, *, what: str, host: str) -> None:
+    """Pass when a header names this digest, none, or one of another algorithm, which says nothing of this one.
+
+    Raises:
+        DataLoss: it names another one.
+    """
+    if told and told != digest and algorithm_of(told) == algorithm_of(digest):
+        raise mismatch(told, digest, what=what, host=host)
+
+
 def algorithm_of(digest: str) -> str:
     """`sha256`, `sha384` or `sha512`."""
     return digest.partition(":")[0]

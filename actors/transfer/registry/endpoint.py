@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import IO
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from actors.transfer.registry.answer import Answer
 from actors.transfer.registry.authorizer import Authorizer
 from actors.transfer.registry.failures import BODY_BYTES_MAX, Refusal, failure
-from actors.transfer.registry.host import Host, origin
-from actors.transfer.registry.policy import RETRIED, Policy, retry_after_s
+from actors.transfer.registry.host import Host, origin, target_of
+from actors.transfer.registry.policy import Policy, retry_after_s
 from actors.transfer.registry.redaction import shown_url
 from actors.transfer.registry.transport import Response, Transport
 from wharfie import errors
@@ -113,7 +113,6 @@ class Endpoint:
         answer = self._authorized(ask)
         if answer.status in ask.expect:
             return answer
-        wanted = retry_after_s(answer.headers.get("Retry-After"), time.time())
         try:
             body = answer.some(BODY_BYTES_MAX) if ask.method != "HEAD" else b""
         except errors.Unavailable:
@@ -124,7 +123,7 @@ class Endpoint:
             what=ask.what,
             status=answer.status,
             body=body,
-            retry_after_s=wanted if answer.status in RETRIED else None,
+            retry_after_s=retry_after_s(answer.headers.get("Retry-After"), time.time()),
             user=self._authorizer.user(self.host),
         )
         if origin(answer.url) != self.host.origin:
@@ -152,7 +151,13 @@ class Endpoint:
             if answer.status not in REDIRECTS or not location or not follows:
                 return answer
             answer.close()
-            url = self._target(url, location, ask.what)
+            url = target_of(url, location)
+            if not url:
+                raise errors.FailedPrecondition(
+                    f"registry '{self.host.authority}' redirects to '{shown_url(location)}' for {ask.what}, "
+                    "which is no http URL",
+                    details={"reason": "registry_redirect", "host": self.host.authority},
+                )
         raise errors.FailedPrecondition(
             f"registry '{self.host.authority}' redirects more than {HOPS_MAX} times for {ask.what}",
             details={"reason": "registry_redirect", "host": self.host.authority},
@@ -175,19 +180,6 @@ class Endpoint:
             tls=host.tls if at_home else host.tls.for_others(),
             dial_timeout_s=host.dial_timeout_s,
             idle_timeout_s=self._policy.idle_timeout_s * (SLOW_FACTOR if ask.slow else 1),
-        )
-
-    def _target(self, url: str, location: str, what: str) -> str:
-        try:
-            target = urljoin(url, location)
-            parts = urlsplit(target)
-            if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0:
-                return target
-        except ValueError:
-            target = ""
-        raise errors.FailedPrecondition(
-            f"registry '{self.host.authority}' redirects to '{shown_url(target)}' for {what}, which is no http URL",
-            details={"reason": "registry_redirect", "host": self.host.authority},
         )
 
     def _check_open(self) -> None:

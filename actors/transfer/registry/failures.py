@@ -18,7 +18,7 @@ class Refusal(NamedTuple):
     """What was asked and what came back.
 
     Attributes:
-        host: who was asked, as in the reference.
+        host: who was asked, with the port that its URL has.
         what: the object, `manifest 'latest' of 'library/busybox'`.
         status: of HTTP.
         body: the first 64 KiB of the answer.
@@ -60,7 +60,7 @@ def failure(refusal: Refusal) -> errors.WharfieError:
         "status": refusal.status,
         "codes": codes,
     }
-    if refusal.retry_after_s is not None:
+    if retryable and refusal.retry_after_s is not None:
         details["retry_after_s"] = refusal.retry_after_s
     message = sentence.format(where=where, what=refusal.what, answered=answered, host=refusal.host, user=refusal.user)
     return kind(message, details=details, retryable=retryable)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from urllib.parse import quote, urlsplit
+from ipaddress import ip_address
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from wharfie.reference import DEFAULT_HOST, api_host
 
@@ -66,10 +67,9 @@ class Host:
     def names(self) -> list[str]:
         """What people may call this host: with and without the port that its scheme has anyway; Docker Hub."""
         parts = urlsplit(self.url)
-        usual = 443 if parts.scheme == "https" else 80
         bare = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
-        names = [self.authority, f"{bare}:{parts.port or usual}"]
-        if (parts.port or usual) == usual:
+        names = [self.authority, f"{bare}:{port_of(parts)}"]
+        if port_of(parts) == _usual_port(parts.scheme):
             names.append(bare)
         if bare == api_host(DEFAULT_HOST):
             names.append(DEFAULT_HOST)
@@ -83,19 +83,46 @@ class Host:
         return f"{self.url}/{path}" + (f"?{text}" if text else "")
 
 
+def split_http_url(text: str) -> SplitResult | None:
+    """The parts of a URL of http or https; None for everything else that a stranger may have written."""
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    return parts if valid else None
+
+
+def target_of(url: str, location: str) -> str:
+    """Where a header sends to, seen from the URL that answered; empty when that is no URL of http or https."""
+    try:
+        target = urljoin(url, location)
+    except ValueError:
+        return ""
+    return target if split_http_url(target) is not None else ""
+
+
+def port_of(parts: SplitResult) -> int:
+    """The port of a URL of http or https, also when it is not written."""
+    return parts.port or _usual_port(parts.scheme)
+
+
 def origin(url: str) -> str:
     """Scheme, host and port of a URL, the port always written; what credentials are bound to."""
     parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
+    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port_of(parts)}"
+
+
+def _usual_port(scheme: str) -> int:
+    return 443 if scheme == "https" else 80
 
 
 def is_loopback(authority: str) -> bool:
     """Whether `host[:port]` is this machine, where plain http is what registries speak."""
     name = (urlsplit(f"//{authority}").hostname or "").lower()
-    return name in {"localhost", "::1"} or name.endswith(".localhost") or _is_loopback_v4(name)
-
-
-def _is_loopback_v4(name: str) -> bool:
-    parts = name.split(".")
-    return len(parts) == 4 and parts[0] == "127" and all(part.isdigit() and int(part) < 256 for part in parts)
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from config.settings import Registry
 from wharfie.errors import WharfieError
 
-RETRIED = frozenset({408, 429, 500, 502, 503, 504})
-"""Answers after which the same request may be answered differently."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from urllib.parse import urljoin
 
 import msgspec
 
 from actors.transfer.registry import digest as digests
 from actors.transfer.registry import manifests, scopes
 from actors.transfer.registry.endpoint import Ask, Endpoint
-from actors.transfer.registry.host import origin
+from actors.transfer.registry.host import origin, target_of
 from actors.transfer.registry.route import ask_in_order
 from wharfie import errors
 from wharfie.oci.descriptor import MEDIA_TYPE_INDEX, Descriptor
@@ -90,7 +89,7 @@ def _by_api(endpoints: Sequence[Endpoint], ref: Reference, digest: str, artifact
     found: list[Descriptor] = []
     for _ in range(PAGES_MAX):
         link = _next_page(answer.headers.get("Link", ""))
-        url = urljoin(answer.url, link) if link else ""
+        url = target_of(answer.url, link) if link else ""
         data = answer.body(manifests.MANIFEST_BYTES_MAX, what=what)
         found += decode_index(data).manifests
         if not url or origin(url) != endpoint.host.origin:

@@ -10,12 +10,13 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
 from actors.transfer.registry import blobs, scopes
 from actors.transfer.registry import digest as digests
 from actors.transfer.registry.answer import Answer
 from actors.transfer.registry.endpoint import Ask, Endpoint
+from actors.transfer.registry.host import target_of
 from actors.transfer.registry.policy import Policy
 from wharfie import errors
 from wharfie.oci.descriptor import Descriptor
@@ -140,8 +141,10 @@ class Upload:
                 continue
             try:
                 answer = self._begin(source)
-            except (errors.PermissionDenied, errors.NotFound, errors.InvalidArgument, errors.Unimplemented):
-                # Not ours to read, or not known there: then without it.
+            except errors.Cancelled:
+                raise
+            except errors.WharfieError:
+                # Not ours to read, not known there, or away: then without it; the upload has the patience.
                 continue
             with answer:
                 if answer.status == 201:
@@ -209,15 +212,11 @@ class Upload:
         try:
             with self._once("PUT", url, headers, offset, length, expect=frozenset({201, 204})) as answer:
                 stored = digests.valid_or_empty(answer.headers.get("Docker-Content-Digest"))
-        except errors.InvalidArgument as error:
-            # The registry has counted otherwise than we: not from there.
+        except errors.InvalidArgument:
+            # The registry may have counted otherwise than we: not from there.
             self._location = ""
-            if "DIGEST_INVALID" in error.details.get("codes", ()) and offset:
-                error.retryable = True
             raise
-        same_kind = digests.algorithm_of(stored) == digests.algorithm_of(self._descriptor.digest)
-        if stored and same_kind and stored != self._descriptor.digest:
-            raise digests.mismatch(stored, self._descriptor.digest, what=self._what, host=self._endpoint.host.authority)
+        digests.check_told(stored, self._descriptor.digest, what=self._what, host=self._endpoint.host.authority)
 
     def _once(
         self, method: str, url: str, headers: dict[str, str], offset: int, length: int, *, expect: frozenset[int]
@@ -278,15 +277,16 @@ class Upload:
     def _next(self, answer: Answer) -> str:
         """Where the upload goes on; each answer may name another place."""
         location = answer.headers.get("Location", "")
+        target = target_of(answer.url, location) if location else ""
         smallest = answer.headers.get("OCI-Chunk-Min-Length", "")
         if smallest.isascii() and smallest.isdigit():
             self._piece_bytes = max(self._piece_bytes, int(smallest[:12]))
-        if not location:
+        if not target:
             raise errors.FailedPrecondition(
                 f"registry '{answer.host}' began an upload of {self._what} without saying where it goes",
                 details={"reason": "registry_protocol", "host": answer.host},
             )
-        return urljoin(answer.url, location)
+        return target
 
 
 def _held(answer: Answer, otherwise: int) -> int:

@@ -100,6 +100,12 @@ def test_another_host_is_not_the_next_page(client: MakeClient) -> None:
         assert not other.requests
 
 
+@pytest.mark.parametrize("link", ["http://[x/", "http://x:port/", "ftp://x/y"])
+def test_a_next_page_that_is_no_http_url_is_none(client: MakeClient, link: str) -> None:
+    with HttpServer(lambda exchange: exchange.answer(200, page("a"), {"Link": f'<{link}>; rel="next"'})) as server:
+        assert len(client().referrers(reference(server.host, "a/b"), DIGEST)) == 1
+
+
 def test_a_registry_that_notes_the_subject_is_not_helped(client: MakeClient) -> None:
     def registry(exchange: Exchange) -> None:
         exchange.body()

@@ -90,7 +90,7 @@ def test_a_mount_that_does_not_succeed_becomes_an_upload(
     assert [seen.method for seen in proxy.requests] == ["HEAD", "POST", "PUT"]
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 405])
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 429, 503])
 def test_a_mount_that_is_refused_becomes_an_upload(
     proxy: FaultyProxy, client: MakeClient, repository: str, status: int
 ) -> None:
@@ -200,6 +200,15 @@ def test_a_smallest_piece_of_the_registry_is_heeded(client: MakeClient) -> None:
         client().push_blob(reference(server.host, "a/b"), layer(LARGE), Source(LARGE))
         assert ranges == ["0-399999", "400000-799999", "800000-999999"]
         assert server.requests[-1].path == f"/v2/up?state=2&digest={layer(LARGE).digest}"
+
+
+@pytest.mark.parametrize("location", ["", "http://[x/", "http://x:port/", "ftp://x/y"])
+def test_an_upload_that_goes_nowhere_is_an_error(client: MakeClient, location: str) -> None:
+    def registry(exchange: Exchange) -> None:
+        exchange.answer(404 if exchange.command == "HEAD" else 202, headers={"Location": location})
+
+    with HttpServer(registry) as server, pytest.raises(errors.FailedPrecondition, match="where it goes"):
+        client().push_blob(reference(server.host, "a/b"), layer(SMALL), Source(SMALL))
 
 
 @pytest.mark.parametrize("held", ["0-0", "0-99999999", "0-262143"])
