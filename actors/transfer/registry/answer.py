@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
 from typing import Self
 
-from urllib3 import exceptions
+from urllib3 import HTTPHeaderDict, exceptions
 
 from actors.transfer.registry.transport import Response, broken
 from wharfie.errors import InvalidArgument
@@ -28,7 +27,7 @@ class Answer:
     def __init__(self, response: Response, *, url: str, host: str) -> None:
         self.response = response
         self.status: int = response.status
-        self.headers: Mapping[str, str] = response.headers
+        self.headers: HTTPHeaderDict = response.headers
         self.url = url
         self.host = host
 

@@ -15,12 +15,10 @@ from urllib3 import HTTPHeaderDict
 from actors.transfer.registry.challenge import Challenge, choose, parse_challenges
 from actors.transfer.registry.host import Host
 from actors.transfer.registry.policy import Policy
-from actors.transfer.registry.tokens import Token, TokenServer, ask_for_token, basic
+from actors.transfer.registry.tokens import Token, TokenServer, ask_for_token, basic, user_of
 from actors.transfer.registry.transport import Transport
 from wharfie import errors
 from wharfie.types.registry import Credential
-
-NOBODY = Credential()
 
 
 class Authorizer:
@@ -56,14 +54,11 @@ class Authorizer:
     def credential(self, host: Host) -> Credential:
         """Who to be at a host; nobody when nothing was given for it."""
         found = (self._credentials.get(name) for name in host.names)
-        return next((credential for credential in found if credential is not None), NOBODY)
+        return next((credential for credential in found if credential is not None), Credential())
 
     def user(self, host: Host) -> str:
         """Who we are at a host, for sentences; empty is nobody."""
-        credential = self.credential(host)
-        if credential == NOBODY:
-            return ""
-        return f"user '{credential.username}'" if credential.username else "a token"
+        return user_of(self.credential(host))
 
     def header(self, host: Host, scopes: tuple[str, ...]) -> str:
         """The value of `Authorization`; empty as long as the host has asked for nothing.
@@ -82,7 +77,7 @@ class Authorizer:
             return basic(credential) if credential.password else ""
         return f"Bearer {self._token(host, challenge, merged(scopes)).value}"
 
-    def challenged(self, host: Host, headers: Mapping[str, str], *, sent: str) -> bool:
+    def challenged(self, host: Host, headers: HTTPHeaderDict, *, sent: str) -> bool:
         """Learn from a 401; returns whether another attempt makes sense.
 
         Args:
@@ -90,7 +85,7 @@ class Authorizer:
             headers: of its answer.
             sent: the `Authorization` that was not enough, empty when there was none.
         """
-        found = choose(parse_challenges(_all(headers, "WWW-Authenticate")))
+        found = choose(parse_challenges(headers.getlist("WWW-Authenticate")))
         if found is None:
             return False
         credential = self.credential(host)
@@ -166,10 +161,3 @@ def merged(scopes: tuple[str, ...]) -> tuple[str, ...]:
 
 def _server(challenge: Challenge) -> TokenServer:
     return TokenServer(challenge.parameters["realm"], challenge.parameters.get("service", ""))
-
-
-def _all(headers: Mapping[str, str], name: str) -> list[str]:
-    if isinstance(headers, HTTPHeaderDict):
-        return headers.getlist(name)
-    value = headers.get(name)
-    return [value] if value else []

@@ -56,7 +56,6 @@ class BlobReader:
         self._again = again
         self._policy = policy
         self._descriptor = descriptor
-        self._host = opened.answer.host if opened.answer is not None else ""
         self.offset = opened.offset
         self.size = descriptor.size
         self._at = opened.offset
@@ -105,6 +104,11 @@ class BlobReader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def _host(self) -> str:
+        """Who sends at present: after a break it may be another mirror."""
+        return self._answer.host if self._answer is not None else ""
 
     def _receive(self, view: memoryview) -> int:
         while self._skip:
@@ -246,8 +250,7 @@ def _elsewhere(endpoint: Endpoint, descriptor: Descriptor, what: str, headers: d
 
 def _opened(answer: Answer, descriptor: Descriptor, part: Range, what: str) -> Opened:
     told = digests.valid_or_empty(answer.headers.get("Docker-Content-Digest"))
-    if told and told != descriptor.digest and digests.algorithm_of(told) == digests.algorithm_of(descriptor.digest):
-        raise digests.mismatch(told, descriptor.digest, what=what, host=answer.host)
+    digests.check_told(told, descriptor.digest, what=what, host=answer.host)
     if answer.status == 200:
         _check_total(answer.length, descriptor, what, answer.host)
         return Opened(answer, 0, descriptor.size)

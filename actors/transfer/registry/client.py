@@ -28,9 +28,9 @@ from wharfie.types.registry import Credential
 class Registry:
     """All registries, for one pull or push: hosts, tokens and connections are kept as long as it is open.
 
-    Blocking and thread-safe; close it, or use it in a `with` statement. Every error is of `wharfie.errors` and has
-    `details["host"]`; `details["reason"]` begins with `registry_`. What may succeed later is tried again in here first:
-    `details["attempts"]` tells how often.
+    Blocking and thread-safe; close it, or use it in a `with` statement. Every error is of `wharfie.errors`;
+    that of a host that refused, failed or could not be reached has `details["host"]` and a `details["reason"]`. What
+    may succeed later is tried again in here first: `details["attempts"]` tells how often.
     A descriptor may be a stranger's: a digest that is none is `InvalidArgument` and never part of a URL.
 
     Args:

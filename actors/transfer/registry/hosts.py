@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 from actors.transfer.registry.host import Host, Tls, is_loopback
 from actors.transfer.registry.hostsfile import read_hosts_file
@@ -35,7 +36,7 @@ def hosts_for(
     directory = _directory(host, directories)
     own_tls = docker_certificates(directory) if directory else Tls()
     if skip_verify:
-        own_tls = Tls(ca=own_tls.ca, client=own_tls.client, skip_verify=True)
+        own_tls = replace(own_tls, skip_verify=True)
     own = Host(url=_own_url(host, plain_http=plain_http, tls=own_tls), tls=own_tls)
     path = os.path.join(directory, FILE) if directory else ""
     if not path or not os.path.exists(path):
@@ -86,6 +87,6 @@ def _directory(host: str, directories: Sequence[str]) -> str:
 
 def _own_url(host: str, *, plain_http: bool, tls: Tls) -> str:
     name = api_host(host)
-    known_secure = bool(tls.ca or tls.client or tls.skip_verify) or name.endswith(":443")
+    known_secure = tls != Tls() or name.endswith(":443")
     plain = plain_http or (is_loopback(name) and not known_secure)
     return f"{'http' if plain else 'https'}://{name}/v2"

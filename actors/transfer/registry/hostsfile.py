@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import tomllib
 from typing import Any, Never
-from urllib.parse import urlsplit
 
-from actors.transfer.registry.host import ALL, Capability, Host, Tls, origin
+from actors.transfer.registry.host import ALL, Capability, Host, Tls, origin, split_http_url
 from config.duration import parse_duration
 from config.error import BadValue
 from wharfie.errors import FailedPrecondition
@@ -78,28 +77,24 @@ class _Reader:
             client=self._client(table, prefix),
             skip_verify=self._boolean(table, "skip_verify", prefix),
         )
-        if not where and tls == Tls():
+        is_own = origin(address) == self._own.origin
+        if is_own and not where and tls == Tls():
             # What lies beside the file as docker has it is for the registry itself.
-            tls = self._own.tls if origin(address) == self._own.origin else tls
-        mirrors = origin(address) != origin(self._own.url)
+            tls = self._own.tls
         return Host(
             url=address,
             capabilities=self._capabilities(table, prefix),
             tls=tls,
             header=self._header(table, prefix),
             dial_timeout_s=self._dial_timeout(table, prefix),
-            namespace=self._namespace if mirrors else "",
+            namespace="" if is_own else self._namespace,
         )
 
     def _url(self, text: str, key: str, *, verbatim: bool) -> str:
         if "://" not in text:
             text = f"https://{text}"
-        try:
-            parts = urlsplit(text)
-            valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            valid = False
-        if not valid or parts.query or parts.fragment:
+        parts = split_http_url(text)
+        if parts is None or parts.query or parts.fragment:
             self._refuse(key, "has to be a URL such as https://mirror.example:5000")
         if "@" in parts.netloc:
             self._refuse(key, "has a user or a password in its URL; log in with 'wharfie login' or use 'header'")

@@ -23,6 +23,8 @@ _SCHEMA_1 = ("application/vnd.docker.distribution.manifest.v1", "application/vnd
 _UNTOLD = frozenset({"", "application/json", "application/octet-stream", "text/plain", "text/html"})
 """Types that say nothing of a manifest."""
 
+_HEAD_REFUSED = frozenset({400, 403, 405})
+
 
 class _Shape(msgspec.Struct):
     schema_version: int = msgspec.field(default=2, name="schemaVersion")
@@ -40,7 +42,7 @@ def resolve(endpoints: Sequence[Endpoint], ref: Reference) -> Descriptor:
     """
     what = described(ref, ref.object)
     found = ask_in_order(
-        endpoints, lambda endpoint: _question(endpoint, "HEAD", ref, ref.object, what=what, also={405, 403, 400})
+        endpoints, lambda endpoint: _question(endpoint, "HEAD", ref, ref.object, what=what, also=_HEAD_REFUSED)
     )
     with found.answer as answer:
         media_type, digest, size = _type(answer), _digest(answer), answer.length
@@ -49,11 +51,9 @@ def resolve(endpoints: Sequence[Endpoint], ref: Reference) -> Descriptor:
     if refused or not digest or not size or media_type in _UNTOLD:
         return _resolve_by_body([found.endpoint] if not refused else endpoints, ref, what)
     _check_size(size, what, answer.host)
-    if ref.digest and digest != ref.digest:
-        if digests.algorithm_of(digest) == digests.algorithm_of(ref.digest):
-            raise digests.mismatch(digest, ref.digest, what=what, host=answer.host)
-        digest = ref.digest
-    return Descriptor(media_type=media_type, digest=digest, size=size)
+    if ref.digest:
+        digests.check_told(digest, ref.digest, what=what, host=answer.host)
+    return Descriptor(media_type=media_type, digest=ref.digest or digest, size=size)
 
 
 def read(endpoints: Sequence[Endpoint], ref: Reference, descriptor: Descriptor) -> bytes:
@@ -128,9 +128,7 @@ def put(endpoint: Endpoint, ref: Reference, descriptor: Descriptor, data: bytes)
         body=lambda: data,
     )
     with endpoint.call(ask) as answer:
-        stored = _digest(answer)
-        if stored and stored != descriptor.digest and _comparable(stored, descriptor.digest):
-            raise digests.mismatch(stored, descriptor.digest, what=what, host=answer.host)
+        digests.check_told(_digest(answer), descriptor.digest, what=what, host=answer.host)
         return "OCI-Subject" in answer.headers
 
 
@@ -164,14 +162,14 @@ def _question(
     *,
     what: str,
     accept: str = ACCEPT,
-    also: set[int] = frozenset(),  # type: ignore[assignment]
+    also: frozenset[int] = frozenset(),
 ) -> Ask:
     return Ask(
         method=method,
         url=endpoint.host.address(f"{ref.repository}/manifests/{name}"),
         what=what,
         scopes=scopes.pull(ref),
-        expect=frozenset({200, *also}),
+        expect=frozenset({200}) | also,
         headers={"Accept": accept},
     )
 
@@ -184,16 +182,13 @@ def _digest(answer: Answer) -> str:
     return digests.valid_or_empty(answer.headers.get("Docker-Content-Digest"))
 
 
-def _comparable(one: str, other: str) -> bool:
-    return digests.algorithm_of(one) == digests.algorithm_of(other)
-
-
 def _shape(data: bytes, what: str, host: str) -> _Shape:
     try:
         return msgspec.json.decode(data, type=_Shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise errors.InvalidArgument(
-            f"{what} from registry '{host}' is no manifest: {error}", details={"reason": "registry_protocol"}
+            f"{what} from registry '{host}' is no manifest: {error}",
+            details={"reason": "registry_protocol", "host": host},
         ) from error
 
 

@@ -11,7 +11,7 @@ import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from actors.transfer.registry.host import is_loopback
+from actors.transfer.registry.host import is_loopback, port_of, split_http_url
 from wharfie.errors import FailedPrecondition
 
 
@@ -41,8 +41,7 @@ class Proxies:
         name = (parts.hostname or "").lower()
         if not proxy or is_loopback(parts.netloc.rpartition("@")[2]):
             return ""
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        if any(_matches(entry.lower(), name, port) for entry in self._exceptions):
+        if any(_matches(entry.lower(), name, port_of(parts)) for entry in self._exceptions):
             return ""
         return _checked(proxy if "://" in proxy else f"http://{proxy}", parts.scheme)
 
@@ -52,12 +51,7 @@ def _first(environment: Mapping[str, str], name: str) -> str:
 
 
 def _checked(proxy: str, scheme: str) -> str:
-    try:
-        parts = urlsplit(proxy)
-        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:
+    if split_http_url(proxy) is None:
         # Not the value: it may have a password.
         raise FailedPrecondition(
             f"{scheme.upper()}_PROXY in the daemon's environment is no URL of an http proxy; write http://host:port",

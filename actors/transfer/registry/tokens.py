@@ -16,7 +16,7 @@ import msgspec
 
 from actors.transfer.registry.answer import Answer
 from actors.transfer.registry.failures import BODY_BYTES_MAX, Refusal, failure
-from actors.transfer.registry.host import Host, is_loopback, origin
+from actors.transfer.registry.host import Host, is_loopback, origin, split_http_url
 from actors.transfer.registry.policy import retry_after_s
 from actors.transfer.registry.transport import Transport
 from wharfie import errors
@@ -89,7 +89,7 @@ def ask_for_token(
         PermissionDenied: the server does not know us, or may not be told who we are.
         Unavailable: it is away or failed; `retryable`.
     """
-    user = f"user '{credential.username}'" if credential.username else "a token" if credential.identity_token else ""
+    user = user_of(credential)
     secret = bool(credential.identity_token or credential.password)
     _check_realm(server, host, secret=secret)
 
@@ -116,6 +116,13 @@ def ask_for_token(
     headers = {"Authorization": basic(credential)} if credential.password else {}
     with send("GET", _query(server, scopes, credential, offline=offline), headers, None) as answer:
         return _token(answer, host, server, user=user)
+
+
+def user_of(credential: Credential) -> str:
+    """Who a credential is, for sentences; empty is nobody."""
+    if credential == Credential():
+        return ""
+    return f"user '{credential.username}'" if credential.username else "a token"
 
 
 def basic(credential: Credential) -> str:
@@ -177,14 +184,8 @@ def _token(answer: Answer, host: Host, server: TokenServer, *, user: str) -> Tok
 
 
 def _check_realm(server: TokenServer, host: Host, *, secret: bool) -> None:
-    try:
-        parts = urlsplit(server.realm)
-        valid = (
-            parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
-        )
-    except ValueError:
-        valid = False
-    if not valid:
+    parts = split_http_url(server.realm)
+    if parts is None or "@" in parts.netloc:
         raise errors.FailedPrecondition(
             f"registry '{host.authority}' names a token server that is no http URL",
             details={"reason": "registry_protocol", "host": host.authority},

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import ssl
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import IO
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import urllib3
 from urllib3 import exceptions
@@ -18,7 +18,7 @@ from actors.transfer.registry.proxies import Proxies
 from actors.transfer.registry.redaction import shown_text, shown_url
 from wharfie import errors
 
-Body = bytes | IO[bytes] | Iterable[bytes] | None
+Body = bytes | IO[bytes] | None
 Response = urllib3.BaseHTTPResponse
 
 _BLOCK_BYTES = 1 << 20
@@ -87,14 +87,12 @@ class Transport:
             manager.clear()
 
     def _manager(self, url: str, tls: Tls) -> urllib3.PoolManager:
-        parts = urlsplit(url)
-        proxy = self._proxies.proxy_for(url)
-        secure = parts.scheme == "https"
-        key = (tls if secure else None, proxy)
+        # Connections without TLS are the same whatever the certificates.
+        key = (tls if urlsplit(url).scheme == "https" else None, self._proxies.proxy_for(url))
         with self._lock:
             found = self._managers.get(key)
             if found is None:
-                found = self._managers[key] = self._made(tls if secure else None, proxy)
+                found = self._managers[key] = self._made(*key)
             return found
 
     def _made(self, tls: Tls | None, proxy: str) -> urllib3.PoolManager:
@@ -141,9 +139,10 @@ def ssl_context(tls: Tls) -> ssl.SSLContext:
 
 def broken(error: Exception, url: str) -> errors.WharfieError:
     """The error for a connection that failed or broke."""
-    where = f"registry '{urlsplit(url).netloc.rpartition('@')[2]}'"
+    host = urlsplit(url).netloc.rpartition("@")[2]
+    where = f"registry '{host}'"
     cause = _innermost(error)
-    details = {"reason": "registry_unreachable", "url": shown_url(url)}
+    details = {"reason": "registry_unreachable", "host": host, "url": shown_url(url)}
     if isinstance(cause, ssl.SSLError):
         details["reason"] = "registry_tls"
         return errors.FailedPrecondition(f"{where}: {_tls_words(cause)}", details=details)
@@ -201,6 +200,4 @@ def _words(error: BaseException) -> str:
 
 
 def _userinfo(username: str, password: str | None) -> str:
-    from urllib.parse import unquote
-
     return f"{unquote(username)}:{unquote(password or '')}"
