@@ -206,12 +206,10 @@ class Edges:
 
     def roots(self) -> Iterator[list[int]]:
         """What is kept by itself, in pages: containers, images and leases that have not expired, `gc.root` labels."""
-        for table, kind, name, condition in (
-            ("containers", Kind.CONTAINER, "id", ""),
-            ("images", Kind.IMAGE, "name", f"AND (expires_ns IS NULL OR expires_ns > {self._now_ns})"),
-            ("leases", Kind.LEASE, "id", ""),
-        ):
-            yield from self._pages(table, kind, name, condition)
+        alive = f"AND (expires_ns IS NULL OR expires_ns > {self._now_ns})"
+        yield from self._pages("containers", Kind.CONTAINER, "id", "")
+        yield from self._pages("images", Kind.IMAGE, "name", alive)
+        yield from self._pages("leases", Kind.LEASE, "id", alive)
         last = -1
         while True:
             rows = self._connection.execute(

@@ -270,6 +270,14 @@ def test_of_what_nobody_holds_that_is_told(world: World) -> None:
         explain(world, digest("b"))
 
 
+def test_a_lease_that_has_expired_holds_nothing_also_before_a_collection_forgets_it(world: World) -> None:
+    held = world.blob("a")
+    world.services.call("leases.delete", world.scratch, Empty)
+    world.lease("past", ("content", held), labels=PAST)
+    (told,) = explain(world, held)
+    assert (told.chains, told.roots) == ([], 0)
+
+
 def test_nodes_are_rows_and_kinds() -> None:
     for kind in Kind:
         assert number_of(node_of(kind, 77)) == 77
