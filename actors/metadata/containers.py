@@ -95,8 +95,7 @@ class ContainerService:
         self.store.graph.add(
             Kind.CONTAINER, inserted.lastrowid, namespace=namespace, labels=made.labels, further=further
         )
-        for reference in further:
-            self.store.holding.release_default(namespace, reference.type, reference.name)
+        self._take_over(namespace, further)
         runtime = {"name": made.runtime.name, "options": made.runtime.options}
         self._publish(namespace, "/containers/create", {"id": made.id, "image": made.image, "runtime": runtime})
         return _whole(*row)
@@ -138,6 +137,8 @@ class ContainerService:
             after=made.labels,
             further=(_snapshot_of(old), _snapshot_of(made)),
         )
+        if made.snapshot_key != old.snapshot_key:
+            self._take_over(namespace, _snapshot_of(made))
         event = {"id": made.id, "image": made.image, "labels": made.labels, "snapshot_key": made.snapshot_key}
         self._publish(namespace, "/containers/update", event)
         return _whole(*row)
@@ -156,6 +157,10 @@ class ContainerService:
         self.store.graph.forget(Kind.CONTAINER, found[0])
         self._publish(namespace, "/containers/delete", {"id": request.id})
         return Empty()
+
+    def _take_over(self, namespace: str, further: tuple[Reference, ...]) -> None:
+        for reference in further:
+            self.store.holding.release_default(namespace, reference.type, reference.name)
 
     def _publish(self, namespace: str, topic: str, event: dict[str, Any]) -> None:
         self.store.events.append(namespace, topic, event, now_ns=self.store.now_ns())

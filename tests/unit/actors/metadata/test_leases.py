@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from actors.internal import BlobClaim, BlobForget, BlobNames, BlobRegister, BlobRegistered, LeaseHold
 from actors.metadata.holding import DEFAULT_LABEL
@@ -203,6 +204,16 @@ def test_a_container_takes_its_snapshot_from_the_default_lease_only(services: Se
     services.call("containers.create", containers.Create(container=container), containers.Container)
     assert held_by_default(services) == []
     assert resources(services, "a") == [("snapshots/native", "k")]
+
+
+def test_a_container_that_is_given_another_snapshot_takes_that_one_over_too(services: Services) -> None:
+    prepare(services, "k")
+    container = containers.Container(id="c", spec={"x": 1}, snapshotter="native")
+    services.call("containers.create", containers.Create(container=container), containers.Container)
+    assert held_by_default(services) == [("snapshots/native", "k")]
+    update = containers.Update(container=replace(container, snapshot_key="k"), mask=["snapshot_key"])
+    services.call("containers.update", update, containers.Container)
+    assert held_by_default(services) == []
 
 
 def test_a_default_lease_begins_anew_after_a_quarter_of_its_time(services: Services) -> None:
