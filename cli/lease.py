@@ -17,8 +17,6 @@ from cli.settings import Settings, pass_settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-EXPIRE = "containerd.io/gc.expire"
-
 id_argument = click.argument("id", shell_complete=complete.leases)
 resources_argument = click.argument("resources", nargs=-1, required=True, metavar="TYPE:ID...")
 
@@ -44,6 +42,8 @@ def lease() -> None:
 @pass_settings
 def ls(settings: Settings, /, filters: Sequence[str], *, quiet: bool) -> None:
     """List leases."""
+    from wharfie.types.leases import EXPIRE_LABEL
+
     found = settings.client().leases.list(filters)
     if settings.json:
         print_json(plain(found))
@@ -56,8 +56,8 @@ def ls(settings: Settings, /, filters: Sequence[str], *, quiet: bool) -> None:
                 (
                     entry.id,
                     timestamp(entry.created_at_ns),
-                    entry.labels.get(EXPIRE, "-"),
-                    labels_text({key: value for key, value in entry.labels.items() if key != EXPIRE}),
+                    entry.labels.get(EXPIRE_LABEL, "-"),
+                    labels_text({key: value for key, value in entry.labels.items() if key != EXPIRE_LABEL}),
                 )
                 for entry in found
             ),

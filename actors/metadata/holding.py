@@ -14,10 +14,10 @@ from collections.abc import Callable
 
 from actors.call import Call
 from actors.metadata.graph import Graph
-from actors.metadata.references import EXPIRE_LABEL, Kind, rfc3339
+from actors.metadata.references import Kind, rfc3339
 from wharfie import protocol
 from wharfie.errors import NotFound
-from wharfie.types.leases import Lease
+from wharfie.types.leases import EXPIRE_LABEL, Lease
 
 DEFAULT_LABEL = "wharfie.io/default-lease"
 DEFAULT_PREFIX = "default-"

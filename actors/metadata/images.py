@@ -13,7 +13,7 @@ from actors.call import Call, handles
 from actors.metadata import masks, records
 from actors.metadata.masks import Path
 from actors.metadata.namespaces import ensure_namespace
-from actors.metadata.references import CONTENT, EXPIRE_LABEL, IMAGES, Kind, expires_ns
+from actors.metadata.references import CONTENT, IMAGES, Kind, expires_ns
 from actors.metadata.transaction import Replying, Transactions, mutation
 from wharfie import protocol
 from wharfie.errors import AlreadyExists, NotFound
@@ -29,6 +29,7 @@ from wharfie.identifiers import (
 from wharfie.types import images
 from wharfie.types.base import Empty
 from wharfie.types.images import Image
+from wharfie.types.leases import EXPIRE_LABEL
 
 FIELDS = masks.Fields(
     "an image",

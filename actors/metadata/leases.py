@@ -15,7 +15,7 @@ from actors.internal import HeldIngests, IngestsHeld, LeaseHold
 from actors.metadata import masks, records
 from actors.metadata.holding import missing
 from actors.metadata.namespaces import ensure_namespace
-from actors.metadata.references import CONTENT, FLAT_LABEL, IMAGES, INGESTS, SNAPSHOTS, Kind, expires_ns
+from actors.metadata.references import CONTENT, IMAGES, INGESTS, SNAPSHOTS, Kind, expires_ns
 from actors.metadata.transaction import Replying, Transactions, mutation
 from wharfie import protocol
 from wharfie.errors import AlreadyExists, InvalidArgument, Unimplemented
@@ -23,7 +23,7 @@ from wharfie.filters import FieldPath, Filters
 from wharfie.identifiers import check_digest, check_labels, check_name, check_namespace
 from wharfie.types import leases
 from wharfie.types.base import Empty
-from wharfie.types.leases import Lease, Resource
+from wharfie.types.leases import FLAT_LABEL, Lease, Resource
 
 FIELDS = masks.Fields("a lease", frozenset({"labels"}), frozenset({"labels"}), (masks.Path("labels"),))
 

@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
+from wharfie.types.leases import EXPIRE_LABEL
+
 PREFIX = "containerd.io/gc."
-ROOT_LABEL = f"{PREFIX}root"
-EXPIRE_LABEL = f"{PREFIX}expire"
-FLAT_LABEL = f"{PREFIX}flat"
 USED_AT_LABEL = f"{PREFIX}cond.value-usedat"
 
 CONTENT = "content"

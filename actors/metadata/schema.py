@@ -17,10 +17,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from actors.metadata.references import EXPIRE_LABEL, SNAPSHOTS, Kind, expires_ns, node_of, references, rfc3339
+from actors.metadata.references import SNAPSHOTS, Kind, expires_ns, node_of, references, rfc3339
 from wharfie import protocol
 from wharfie.errors import FailedPrecondition
-from wharfie.types.leases import Lease
+from wharfie.types.leases import EXPIRE_LABEL, Lease
 
 Migration = Callable[[sqlite3.Connection], None]
 

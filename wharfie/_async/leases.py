@@ -9,9 +9,6 @@ from collections.abc import Mapping, Sequence
 from wharfie._async.base import UNSET, Service
 from wharfie.types import leases as t
 
-EXPIRE = "containerd.io/gc.expire"
-FLAT = "containerd.io/gc.flat"
-
 
 class Leases(Service):
     """The leases of a namespace. `client.with_lease(id)` is a client whose calls use one."""
@@ -40,9 +37,9 @@ class Leases(Service):
         wanted = dict(labels or {})
         if expires_in_s is not None:
             at = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=expires_in_s)
-            wanted[EXPIRE] = at.isoformat().replace("+00:00", "Z")
+            wanted[t.EXPIRE_LABEL] = at.isoformat().replace("+00:00", "Z")
         if flat:
-            wanted[FLAT] = "true"
+            wanted[t.FLAT_LABEL] = "true"
         return await self._caller.call("leases.create", t.Create(id=id, labels=wanted), t.Lease, timeout_s=timeout_s)
 
     async def get(self, id: str, *, timeout_s: float | None = UNSET) -> t.Lease:  # noqa: A002

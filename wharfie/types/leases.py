@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from wharfie.types.base import Labels, Message
 
+EXPIRE_LABEL = "containerd.io/gc.expire"
+FLAT_LABEL = "containerd.io/gc.flat"
+
 
 class Lease(Message, frozen=True, kw_only=True):
     """A lease and its labels."""
