@@ -9,11 +9,14 @@ import contextlib
 import errno
 import os
 
+from actors.transfer.unpack.errors import shown
 from actors.transfer.unpack.xattrs import is_kept, path_of
 from linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, openat2
+from wharfie.errors import FailedPrecondition
 
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 _NO_XATTR = frozenset({errno.ENODATA, errno.EOPNOTSUPP, *_GONE})
+_SHOWN_BYTES = 64
 _RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -30,14 +33,12 @@ class TreeSide:
         self._fd = -1
 
     def enter(self, path: bytes) -> bool:
-        """Go to a directory; False when there is none."""
+        """Go to a directory; False when there is none. Raises as `open`."""
         self.leave()
-        try:
-            self._fd = openat2(path or b".", dir_fd=self.root_fd, flags=_DIRECTORY, resolve=_RESOLVE)
-        except OSError as error:
-            if error.errno not in _GONE:
-                raise
+        fd = self._opened(path or b".", _DIRECTORY)
+        if fd is None:
             return False
+        self._fd = fd
         return True
 
     def leave(self) -> None:
@@ -76,10 +77,23 @@ class TreeSide:
         return _xattrs(path_of(fd), follow=True)
 
     def open(self, path: bytes) -> int | None:
-        """Open a file for reading; None when it is gone. The caller closes it."""
+        """Open a file for reading; None when it is gone. The caller closes it.
+
+        Raises:
+            FailedPrecondition: the path is longer than one call of the kernel takes, as no layer could be applied.
+        """
+        return self._opened(path, _FILE)
+
+    def _opened(self, path: bytes, flags: int) -> int | None:
         try:
-            return openat2(path, dir_fd=self.root_fd, flags=_FILE, resolve=_RESOLVE)
+            return openat2(path, dir_fd=self.root_fd, flags=flags, resolve=_RESOLVE)
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                beginning = shown(path[:_SHOWN_BYTES])
+                raise FailedPrecondition(
+                    f"the path '/{beginning}…' has {len(path)} bytes, more than can be in a layer; move or remove it",
+                    details={"path": beginning},
+                ) from None
             # ENXIO: a socket or pipe took its place.
             if error.errno not in {*_GONE, errno.ENXIO}:
                 raise

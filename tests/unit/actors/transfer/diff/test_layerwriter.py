@@ -156,6 +156,19 @@ def test_a_name_that_would_mean_a_deletion_is_refused(lower: str, upper: str, na
         trees.layer(lower, upper)
 
 
+def test_a_path_that_no_call_takes_is_refused_by_its_beginning(lower: str, upper: str) -> None:
+    """A program makes one by going down step by step."""
+    here = os.open(upper, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir("d" * 250, dir_fd=here)
+        below = os.open("d" * 250, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    with pytest.raises(FailedPrecondition, match=r"'/d{64}…' has 4266 bytes.*move or remove"):
+        trees.layer(lower, upper)
+
+
 # What a container does between the moment at which a change is found and the one at which it is written.
 
 
