@@ -79,10 +79,9 @@ def _mounted(request: UnpackJob) -> int:
     """Make the mounts of the request, and open what they show."""
     from actors.transfer.diff.job import mount_at
     from actors.transfer.unpack import sandbox
-    from linux import mount
 
     path = sandbox.tree(request.place)
-    mount.mount("none", request.place, fstype="tmpfs", data="size=1m,mode=700")
+    sandbox.cover(request.place)
     os.mkdir(path, 0o700)
     mount_at(request.mounts, path)
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

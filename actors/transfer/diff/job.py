@@ -30,7 +30,7 @@ def _compare(request: CompareJob, fds: list[int], report: JobReport) -> Compared
     failpoint.hit("transfer.job.diff")
     sides = request.sides
     sandbox.isolate()
-    mount.mount("none", request.place, fstype="tmpfs", data="size=1m,mode=700")
+    sandbox.cover(request.place)
     lower_fd = _shown(sides.lower, f"{request.place}/lower") if sides.lower else -1
     if sides.upper_directory:
         upper_fd = _opened(sides.upper_directory)

@@ -39,16 +39,12 @@ def needed_capabilities(request: UnpackRequest) -> frozenset[Capability]:
     return _ALWAYS
 
 
-def enter(request: UnpackRequest) -> None:
-    """Give up all but what `request` needs, for good. Call it in a process of its own, before it has threads.
-
-    The target must be open already. Raises `OSError` when the process could not be confined; it must not go on then.
-    """
-    confine(needed_capabilities(request))
-
-
 def confine(keep: Iterable[Capability] = ()) -> None:
-    """Give up all but some capabilities and the descriptors that are open. As `enter`."""
+    """Give up all but some capabilities and the descriptors that are open, for good.
+
+    Call it in a process of its own, before it has threads. Raises `OSError` when the process could not be confined; it
+    must not go on then.
+    """
     isolate()
     seal(keep)
 
@@ -58,6 +54,11 @@ def isolate() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     namespaces.unshare(namespaces.CLONE_NEWNET | namespaces.CLONE_NEWIPC)
     namespaces.unshare_mounts()
+
+
+def cover(place: str) -> None:
+    """Mount an empty file system at a directory, for places to mount things at. After `isolate`."""
+    mount.mount("none", place, fstype="tmpfs", data="size=1m,mode=700")
 
 
 def bound(fd: int, place: str) -> int:
@@ -70,7 +71,7 @@ def bound(fd: int, place: str) -> int:
         place: an empty directory that may be covered; the new one is `tree` in it.
     """
     path = tree(place)
-    mount.mount("none", place, fstype="tmpfs", data="size=1m,mode=700")
+    cover(place)
     os.mkdir(path, 0o700)
     mount.mount(os.readlink(f"/proc/self/fd/{fd}"), path, flags=mount.MS_BIND)
     shown = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

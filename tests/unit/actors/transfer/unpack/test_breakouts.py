@@ -84,7 +84,7 @@ CASES: dict[str, list[Member]] = {
 }
 
 
-# What is left of containerd's list (reference §7.5), by its names.
+# What is left of the cases of containerd's own tests, by their names.
 CASES |= {
     "symlink_empty_file": [symlink("l", "OUT/new"), file("l"), file("l/", EVIL)],
     "symlink_empty_filename": [symlink("", "OUT"), symlink("./", "OUT"), file("/f", EVIL)],

@@ -44,12 +44,17 @@ def request(shm: str, **fields: object) -> UnpackRequest:
     return UnpackRequest(**{"blob_path": f"{shm}/blob", "target": f"{shm}/target", **fields})  # type: ignore[arg-type]
 
 
+def enter(asked: UnpackRequest) -> None:
+    """Give up all but what the request needs."""
+    sandbox.confine(sandbox.needed_capabilities(asked))
+
+
 def unpack_inside(asked: UnpackRequest, check: Callable[[UnpackResult], None] = lambda result: None) -> None:
     """Unpack as a job does: with a target that was opened before."""
 
     def run() -> None:
         root = os.open(asked.target, os.O_RDONLY)
-        sandbox.enter(asked)
+        enter(asked)
         check(unpack_layer(msgspec.structs.replace(asked, target=f"/proc/self/fd/{root}")))
 
     in_fork(run)
@@ -79,7 +84,7 @@ def test_it_works_on_descriptors_that_were_opened_before(shm: str, target: str) 
     def run() -> None:
         blob, root = os.open(f"{shm}/blob", os.O_RDONLY), os.open(target, os.O_RDONLY)
         asked = request(shm, blob_path=f"/proc/self/fd/{blob}", target=f"/proc/self/fd/{root}")
-        sandbox.enter(asked)
+        enter(asked)
         assert unpack_layer(asked).implicit_dirs == [b"d/made"]
 
     in_fork(run)
@@ -104,7 +109,7 @@ def test_only_what_is_needed_is_kept(shm: str, whiteouts: Whiteouts) -> None:
     assert (Capability.SYS_ADMIN in needed) == (whiteouts is Whiteouts.OVERLAY)
 
     def run() -> None:
-        sandbox.enter(asked)
+        enter(asked)
         bits = capabilities.mask(needed)
         assert capabilities.get() == capabilities.CapabilitySets(effective=bits, permitted=bits, inheritable=0)
         assert prctl.prctl(prctl.PR_GET_NO_NEW_PRIVS) == 1
@@ -120,7 +125,7 @@ def test_no_socket_of_any_family_can_be_opened(shm: str, family: socket.AddressF
     def run() -> None:
         with socket.socket(family, socket.SOCK_RAW if family == socket.AF_PACKET else socket.SOCK_DGRAM):
             pass
-        sandbox.enter(request(shm))
+        enter(request(shm))
         with pytest.raises(PermissionError):
             socket.socket(family, socket.SOCK_STREAM)
         with pytest.raises(PermissionError):
@@ -135,7 +140,7 @@ def test_a_socket_that_was_opened_before_still_speaks_but_connects_to_nobody(shm
         address = server.getsockname()
 
         def run() -> None:
-            sandbox.enter(request(shm))
+            enter(request(shm))
             theirs.sendall(b"done")
             with pytest.raises(PermissionError):
                 spare.connect(address)
@@ -148,7 +153,7 @@ def test_its_network_is_its_own_and_not_even_the_loopback_is_up(shm: str) -> Non
     host = os.readlink("/proc/self/ns/net")
 
     def run() -> None:
-        sandbox.enter(request(shm))
+        enter(request(shm))
         assert os.readlink("/proc/self/ns/net") != host
         devices = Path("/proc/self/net/dev").read_text().splitlines()[2:]
         assert [line.partition(":")[0].strip() for line in devices] == ["lo"]
@@ -161,7 +166,7 @@ def test_nothing_that_is_not_open_can_be_written(shm: str, target: str) -> None:
 
     def run() -> None:
         root = os.open(target, os.O_RDONLY)
-        sandbox.enter(request(shm))
+        enter(request(shm))
         for place in places:
             with pytest.raises(OSError, match=r"Read-only|denied|not permitted|No such file"):
                 os.close(os.open(f"{place}/new", os.O_WRONLY | os.O_CREAT))
@@ -181,7 +186,7 @@ def test_its_mounts_are_its_own_and_it_can_make_none(shm: str, target: str) -> N
     host = os.readlink("/proc/self/ns/mnt")
 
     def run() -> None:
-        sandbox.enter(request(shm))
+        enter(request(shm))
         assert os.readlink("/proc/self/ns/mnt") != host
         with pytest.raises(PermissionError):
             mount.mount("none", target, fstype="tmpfs")
@@ -253,7 +258,7 @@ def test_it_cannot_kill_others_become_them_or_look_into_them(shm: str) -> None:
     parent = os.getpid()
 
     def run() -> None:
-        sandbox.enter(request(shm))
+        enter(request(shm))
         with pytest.raises(PermissionError):
             os.setuid(1)
         with pytest.raises(PermissionError):
@@ -268,7 +273,7 @@ def test_it_cannot_kill_others_become_them_or_look_into_them(shm: str) -> None:
 
 def test_it_cannot_start_a_program(shm: str) -> None:
     def run() -> None:
-        sandbox.enter(request(shm))
+        enter(request(shm))
         with pytest.raises(PermissionError):
             os.execv("/bin/true", ["true"])
 
@@ -293,7 +298,7 @@ def test_in_a_user_namespace_it_works_without_devices_and_with_its_own_marks(shm
         for name, text in (("setgroups", "deny"), ("uid_map", "0 0 1"), ("gid_map", "0 0 1")):
             Path(f"/proc/self/{name}").write_text(text)
         assert namespaces.in_user_namespace()
-        sandbox.enter(asked)
+        enter(asked)
         unpack_layer(msgspec.structs.replace(asked, target=f"/proc/self/fd/{root}"))
 
     assert not namespaces.in_user_namespace()
