@@ -211,6 +211,10 @@ def an_upload_that_fails_leaves_what_was_named(client: Client) -> None:
         with pytest.raises(FailedPrecondition):
             client.content.ingest(io.BytesIO(data), ref=ref, expected=wrong)
         assert [status.ref for status in client.content.statuses()] == left
+    for short in (b"", b"123"):
+        with pytest.raises(FailedPrecondition, match="expected 5"):
+            client.content.ingest(short, size=5)
+    assert [status.ref for status in client.content.statuses()] == ["mine"]
 
 
 def an_upload_of_what_is_there_only_labels_it(client: Client) -> None:

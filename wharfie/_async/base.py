@@ -75,7 +75,7 @@ class Caller:
 
     async def drop(self, pending: Pending) -> None:
         """Take back what was begun. Idempotent."""
-        await self.channel.close_stream(pending)
+        await self.channel.drop(pending)
 
     async def tell(
         self,
@@ -106,12 +106,11 @@ class Caller:
             request: its first body.
             item: type of the items.
             resume: (request, last item, its payload's size) to the request that goes on behind it, when the worker
-            died;
-                without it the request is made again as it was.
+                died; without it the request is made again as it was.
             on_result: gets the body of the stream's end.
             timeout_s: for the whole stream; None is no limit.
         """
-        pending = await self.channel.open_stream(
+        pending = await self.channel.begin(
             method, request, namespace=self.namespace, timeout_s=timeout_s, lease=self.lease
         )
         try:
@@ -122,8 +121,8 @@ class Caller:
                     if not error.details.get("resume"):
                         raise
                     key = pending.header.key
-                    await self.channel.close_stream(pending)
-                    pending = await self.channel.open_stream(
+                    await self.channel.drop(pending)
+                    pending = await self.channel.begin(
                         method, request, namespace=self.namespace, timeout_s=timeout_s, key=key, lease=self.lease
                     )
                     continue
@@ -138,7 +137,7 @@ class Caller:
                     request = resume(request, value, len(data))
                 yield value, data
         finally:
-            await self.channel.close_stream(pending)
+            await self.channel.drop(pending)
 
     async def follow(
         self,

@@ -88,7 +88,7 @@ class Channel:
         key: str = "",
         lease: str = "",
     ) -> Pending:
-        """Ask without waiting for the answer: take it with `finish`, or take the call back with `close_stream`."""
+        """Ask without waiting: take the answer with `finish`, a stream's items with `next_item`, or `drop` the call."""
         return self._open(
             method, request, namespace=namespace, timeout_s=timeout_s, payload=payload, key=key, lease=lease
         )
@@ -106,19 +106,6 @@ class Channel:
             if not pending.done and not self._closed:
                 self._send(self._session.cancel(pending))
             self._session.close(pending)
-
-    async def open_stream(
-        self,
-        method: str,
-        request: msgspec.Struct,
-        *,
-        namespace: str = "",
-        timeout_s: float | None = None,
-        key: str = "",
-        lease: str = "",
-    ) -> Pending:
-        """Begin a stream; read it with `next_item`, end it with `close_stream`."""
-        return self._open(method, request, namespace=namespace, timeout_s=timeout_s, key=key, lease=lease)
 
     async def next_item(self, pending: Pending) -> tuple[bytes, list[Any]] | None:
         """The stream's next item, waiting for it; None when it has ended (its result is in `pending.value`).
@@ -138,8 +125,8 @@ class Channel:
             self._send(credit)
         return item
 
-    async def close_stream(self, pending: Pending) -> None:
-        """Stop a stream that may not have ended. Idempotent."""
+    async def drop(self, pending: Pending) -> None:
+        """Take back what was begun and may not have ended. Idempotent."""
         if not pending.done and not self._closed:
             self._send(self._session.cancel(pending))
         self._session.close(pending)

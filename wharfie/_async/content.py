@@ -170,6 +170,8 @@ class Content(Service):
         try:
             async with writer:
                 await _fill(writer, chain((first, second), pieces), on_progress)
+                if not writer.offset:
+                    await writer.truncate()  # or there would be no ingest that the commit could tell of
                 return await writer.commit(size=size, labels=labels)
         except errors.AlreadyExists as error:
             return await self._labelled(str(error.details.get("digest") or expected), labels)

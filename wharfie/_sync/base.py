@@ -76,7 +76,7 @@ class Caller:
 
     def drop(self, pending: Pending) -> None:
         """Take back what was begun. Idempotent."""
-        self.channel.close_stream(pending)
+        self.channel.drop(pending)
 
     def tell(
         self,
@@ -107,14 +107,11 @@ class Caller:
             request: its first body.
             item: type of the items.
             resume: (request, last item, its payload's size) to the request that goes on behind it, when the worker
-            died;
-                without it the request is made again as it was.
+                died; without it the request is made again as it was.
             on_result: gets the body of the stream's end.
             timeout_s: for the whole stream; None is no limit.
         """
-        pending = self.channel.open_stream(
-            method, request, namespace=self.namespace, timeout_s=timeout_s, lease=self.lease
-        )
+        pending = self.channel.begin(method, request, namespace=self.namespace, timeout_s=timeout_s, lease=self.lease)
         try:
             while True:
                 try:
@@ -123,8 +120,8 @@ class Caller:
                     if not error.details.get("resume"):
                         raise
                     key = pending.header.key
-                    self.channel.close_stream(pending)
-                    pending = self.channel.open_stream(
+                    self.channel.drop(pending)
+                    pending = self.channel.begin(
                         method, request, namespace=self.namespace, timeout_s=timeout_s, key=key, lease=self.lease
                     )
                     continue
@@ -139,7 +136,7 @@ class Caller:
                     request = resume(request, value, len(data))
                 yield value, data
         finally:
-            self.channel.close_stream(pending)
+            self.channel.drop(pending)
 
     def follow(
         self,

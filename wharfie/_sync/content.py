@@ -167,6 +167,8 @@ class Content(Service):
         try:
             with writer:
                 _fill(writer, chain((first, second), pieces), on_progress)
+                if not writer.offset:
+                    writer.truncate()  # or there would be no ingest that the commit could tell of
                 return writer.commit(size=size, labels=labels)
         except errors.AlreadyExists as error:
             return self._labelled(str(error.details.get("digest") or expected), labels)
