@@ -14,6 +14,7 @@ import errno
 import hashlib
 import logging
 import os
+import stat
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from typing import NamedTuple
@@ -130,6 +131,8 @@ def examine(store: BlobStore, digest: str, size: int) -> Finding:
         return Finding(State.UNREADABLE)
     try:
         file = os.fstat(fd)
+        if not stat.S_ISREG(file.st_mode):
+            return Finding(State.MISSING)  # what lies in its place is not ours
         if file.st_size != size:
             return Finding(State.WRONG_SIZE, file.st_size, file)
         with contextlib.suppress(OSError):

@@ -105,6 +105,19 @@ def test_a_damaged_blob_is_found_and_storing_it_again_mends_it(
     assert client.content.read(digest) == data
 
 
+def test_what_is_no_file_in_the_place_of_a_blob_is_left_alone(daemon: Storage, client: Client) -> None:
+    digest = client.content.put(os.urandom(SIZE)).info.digest
+    path = path_of(daemon, digest)
+    path.unlink()
+    path.mkdir()
+    try:
+        [item] = client.content.check(remove_damaged=True)
+        assert (item.state, item.removed) == (State.MISSING, False)
+        assert path.is_dir()
+    finally:
+        path.rmdir()
+
+
 def test_a_blob_that_became_shorter_is_replaced_without_a_check(daemon: Storage, client: Client) -> None:
     data = os.urandom(SIZE)
     digest = client.content.put(data).info.digest
