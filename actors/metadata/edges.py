@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -30,10 +31,29 @@ PAGE = 256
 
 _REFS = (
     "SELECT relation, type, name FROM refs WHERE node = ? AND (relation, type, name) > (?, ?, ?)"
-    " ORDER BY relation, type, name LIMIT 256"
+    f" ORDER BY relation, type, name LIMIT {PAGE}"
 )
-_RESOURCES = "SELECT type, id FROM lease_resources WHERE lease = ? AND (type, id) > (?, ?) ORDER BY type, id LIMIT 256"
-_TABLES = {Kind.BLOB: "blobs", Kind.SNAPSHOT: "snapshots", Kind.IMAGE: "images", Kind.CONTAINER: "containers"}
+_RESOURCES = (
+    f"SELECT type, id FROM lease_resources WHERE lease = ? AND (type, id) > (?, ?) ORDER BY type, id LIMIT {PAGE}"
+)
+
+
+class Table(NamedTuple):
+    """Where the rows of a kind are, the column that names one in its namespace, and an expression for its type."""
+
+    name: str
+    key: str
+    type: str
+
+
+_TABLES = {
+    Kind.BLOB: Table("blobs", "digest", f"'{CONTENT}'"),
+    Kind.SNAPSHOT: Table("snapshots", "name", f"'{SNAPSHOTS}' || snapshotter"),
+    Kind.IMAGE: Table("images", "name", f"'{IMAGES}'"),
+    Kind.CONTAINER: Table("containers", "id", f"'{CONTAINERS}'"),
+    Kind.LEASE: Table("leases", "id", "'leases'"),
+}
+_KINDS = {CONTENT: Kind.BLOB, IMAGES: Kind.IMAGE, CONTAINERS: Kind.CONTAINER}
 
 encode = msgspec.json.Encoder().encode
 
@@ -152,38 +172,31 @@ class Edges:
         return found
 
     def _look_up(self, kind: str, names: list[str]) -> list[int]:
-        parameters: tuple[str | bytes, ...] = (self.namespace, encode(names).decode())
-        if kind == CONTENT:
-            statement, node = "SELECT number FROM blobs WHERE namespace = ? AND digest IN (%s)", Kind.BLOB
-        elif kind == IMAGES:
-            statement, node = "SELECT number FROM images WHERE namespace = ? AND name IN (%s)", Kind.IMAGE
-        elif kind == CONTAINERS:
-            statement, node = "SELECT number FROM containers WHERE namespace = ? AND id IN (%s)", Kind.CONTAINER
-        elif kind.startswith(SNAPSHOTS):
-            statement = "SELECT number FROM snapshots WHERE namespace = ? AND snapshotter = ? AND name IN (%s)"
+        condition, parameters = "", [self.namespace]
+        if kind.startswith(SNAPSHOTS):
             node = Kind.SNAPSHOT
-            parameters = (self.namespace, kind.removeprefix(SNAPSHOTS), parameters[1])
+            condition = "AND snapshotter = ?"
+            parameters.append(kind.removeprefix(SNAPSHOTS))
+        elif kind in _KINDS:
+            node = _KINDS[kind]
         else:
             return []
-        statement = statement.replace("%s", "SELECT value FROM json_each(?)")
-        return [node_of(node, number) for (number,) in self._connection.execute(statement, parameters)]
+        table = _TABLES[node]
+        rows = self._connection.execute(
+            f"SELECT number FROM {table.name} WHERE namespace = ? {condition}"  # noqa: S608 - one of five
+            f" AND {table.key} IN (SELECT value FROM json_each(?))",
+            (*parameters, encode(names).decode()),
+        )
+        return [node_of(node, number) for (number,) in rows]
 
     def name_of(self, node: int) -> tuple[str, str] | None:
         """Type and name of a node of this namespace; None when it is gone. A lease's type is `leases`."""
-        number = (number_of(node), self.namespace)
-        kind = kind_of(node)
-        if kind is Kind.BLOB:
-            row = self._one("SELECT 'content', digest FROM blobs WHERE number = ? AND namespace = ?", *number)
-        elif kind is Kind.SNAPSHOT:
-            row = self._one(
-                "SELECT 'snapshots/' || snapshotter, name FROM snapshots WHERE number = ? AND namespace = ?", *number
-            )
-        elif kind is Kind.IMAGE:
-            row = self._one("SELECT 'images', name FROM images WHERE number = ? AND namespace = ?", *number)
-        elif kind is Kind.CONTAINER:
-            row = self._one("SELECT 'containers', id FROM containers WHERE number = ? AND namespace = ?", *number)
-        else:
-            row = self._one("SELECT 'leases', id FROM leases WHERE number = ? AND namespace = ?", *number)
+        table = _TABLES[kind_of(node)]
+        row = self._one(
+            f"SELECT {table.type}, {table.key} FROM {table.name} WHERE number = ? AND namespace = ?",  # noqa: S608 - one of five
+            number_of(node),
+            self.namespace,
+        )
         return (str(row[0]), str(row[1])) if row else None
 
     def in_namespace(self, nodes: Iterable[int]) -> list[int]:
@@ -193,8 +206,8 @@ class Edges:
             by_kind.setdefault(kind_of(node), []).append(number_of(node))
         found: list[int] = []
         for kind, numbers in by_kind.items():
-            table = _TABLES.get(kind, "leases")
             # The plus: to be found by number, not by reading the whole namespace.
+            table = _TABLES[kind].name
             rows = self._connection.execute(
                 f"SELECT number FROM {table} WHERE number IN (SELECT value FROM json_each(?)) AND +namespace = ?",  # noqa: S608 - one of five
                 (encode(numbers).decode(), self.namespace),
@@ -207,9 +220,9 @@ class Edges:
     def roots(self) -> Iterator[list[int]]:
         """What is kept by itself, in pages: containers, images and leases that have not expired, `gc.root` labels."""
         alive = f"AND (expires_ns IS NULL OR expires_ns > {self._now_ns})"
-        yield from self._pages("containers", Kind.CONTAINER, "id", "")
-        yield from self._pages("images", Kind.IMAGE, "name", alive)
-        yield from self._pages("leases", Kind.LEASE, "id", alive)
+        yield from self._pages(Kind.CONTAINER)
+        yield from self._pages(Kind.IMAGE, alive)
+        yield from self._pages(Kind.LEASE, alive)
         last = -1
         while True:
             rows = self._connection.execute(
@@ -223,11 +236,10 @@ class Edges:
 
     def mortal(self) -> Iterator[list[int]]:
         """What goes when nothing keeps it, in pages: blobs, snapshots, images that have expired."""
-        expired = f"AND expires_ns <= {self._now_ns}"
-        yield from self._pages("images", Kind.IMAGE, "name", expired)
-        yield from self._pages("blobs", Kind.BLOB, "digest", "")
+        yield from self._pages(Kind.IMAGE, f"AND expires_ns <= {self._now_ns}")
+        yield from self._pages(Kind.BLOB)
         for snapshotter in self.snapshotters():
-            yield from self._pages("snapshots", Kind.SNAPSHOT, "name", "AND snapshotter = ?", further=(snapshotter,))
+            yield from self._pages(Kind.SNAPSHOT, "AND snapshotter = ?", snapshotter)
 
     def snapshotters(self) -> list[str]:
         """The snapshotters that the namespace has snapshots of."""
@@ -242,16 +254,15 @@ class Edges:
                 return found
             found.append(str(row[0]))
 
-    def _pages(
-        self, table: str, kind: Kind, name: str, condition: str, *, further: tuple[str, ...] = ()
-    ) -> Iterator[list[int]]:
+    def _pages(self, kind: Kind, condition: str = "", *parameters: str) -> Iterator[list[int]]:
+        table = _TABLES[kind]
         statement = (
-            f"SELECT number, {name} FROM {table} WHERE namespace = ? {condition} AND {name} > ?"  # noqa: S608 - constants of the callers
-            f" ORDER BY {name} LIMIT {PAGE}"
+            f"SELECT number, {table.key} FROM {table.name} WHERE namespace = ? {condition} AND {table.key} > ?"  # noqa: S608 - constants of the callers
+            f" ORDER BY {table.key} LIMIT {PAGE}"
         )
         last = ""
         while True:
-            rows = self._connection.execute(statement, (self.namespace, *further, last)).fetchall()
+            rows = self._connection.execute(statement, (self.namespace, *parameters, last)).fetchall()
             yield [node_of(kind, number) for number, _ in rows]
             if len(rows) < PAGE:
                 return
