@@ -14,9 +14,6 @@ from cli.size import spoken
 if TYPE_CHECKING:
     from wharfie._sync.client import Client
 
-LAYERS = "containerd.io/gc.ref.content.l."
-"""Labels by which a manifest holds its layers."""
-
 
 @command(
     "prune",
@@ -53,9 +50,11 @@ def prune(settings: Settings, /, what: str, *, dry: bool, is_async: bool) -> Non
 
 def _release(client: Client, *, dry: bool) -> list[str]:
     """Have every manifest let go of its layers. Returns: the digests of those layers, one for each reference."""
+    from actors.transfer.blobs import GC_LAYER
+
     released: list[str] = []
     for blob in client.content.list():
-        layers = {key: value for key, value in blob.labels.items() if key.startswith(LAYERS)}
+        layers = {key: value for key, value in blob.labels.items() if key.startswith(GC_LAYER)}
         if layers and not dry:
             client.content.update(blob.digest, {}, mask=[f"labels.{key}" for key in layers])
         released.extend(layers.values())

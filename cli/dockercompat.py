@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+from actors.transfer.naming import repository
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -28,9 +30,7 @@ def inspected(
     target = checked.image.target.digest
     names = [image.name for image in images if image.target.digest == target]
     tags = [name for name in names if "@" not in name]
-    repositories = {
-        name.partition("@")[0].rpartition(":")[0] if ":" in name.rpartition("/")[2] else name for name in tags
-    }
+    repositories = {repository(name) for name in tags}
     architecture, variant_name = config.get("architecture", ""), config.get("variant", "")
     return {
         "Id": variant.required[1].digest if len(variant.required) > 1 else variant.manifest.digest,

@@ -12,6 +12,7 @@ _BY_REASON = {
     "socket_denied": "the socket belongs to root and its group: use sudo, or join the group of its configuration",
     "executable_not_found": "the program is not in the image or not in its PATH; 'wharfie inspect IMAGE' shows both",
     "not_executable": "the file is there but cannot be run: look at its mode, its interpreter and its architecture",
+    # Their sentences say what to do; the advice for their codes would mislead.
     **dict.fromkeys(
         ("registry_unauthorized", "registry_denied", "registry_scheme", "hosts_file", "credential_file"), ""
     ),

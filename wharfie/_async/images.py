@@ -1,6 +1,7 @@
-"""`client.images`: names for content, what is known of them, and images from archives and containers.
+"""`client.images`: names for content, what is known of them, and images from archives, registries and containers.
 
-Made of three parts: the names are here, questions in `imagefacts.py`, archives and conversion in `imagearchives.py`.
+Made of four parts: names and commits are here, questions in `imagefacts.py`, archives and conversion in
+`imagearchives.py`, pull and push in `imageregistries.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Transfer: images from archives into the daemon (and, later, registries and out again).
+"""Transfer: images from archives and from what containers changed; progress, which every method of `transfer` tells.
 
-`transfer.import` is a stream: `Progress` items, then the `Imported` result with its end.
+`transfer.import` is a stream: `Progress` items, then the `Imported` result with its end. Of other methods see
+`export.py`, `convert.py`, `pull.py` and `diff.py`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,11 @@ class Import(Message, frozen=True, kw_only=True):
 
 
 class Progress(Message, frozen=True, kw_only=True):
-    """An item: `event` is `importing, blob, unpacking, unpacked, saved`; `name` a digest or image; bytes done."""
+    """An item: `event` happens to `name` (a digest, image, reference or file); `done` of `total` bytes.
+
+    Events of an import are `importing, blob, unpacking, unpacked, saved`, of a commit `comparing, layer, saved`, of a
+    conversion `converting, converted, saved`; docs/images.md has those of a pull and a push.
+    """
 
     event: str
     name: str = ""
