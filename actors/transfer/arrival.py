@@ -25,7 +25,7 @@ class Following:
         self.fd = fd
         self.growth_fd = growth_fd
         self.replaced = asyncio.Event()
-        """Set when the bytes are fetched anew into another file."""
+        """Set when the bytes are, or come, in another file."""
 
 
 class Arrival:
@@ -63,13 +63,14 @@ class Arrival:
         self.count = count
         self._notify()
 
-    def complete(self) -> None:
-        """The blob is in the content store, and its digest holds. Idempotent.
+    def complete(self, size: int) -> None:
+        """The blob is in the content store with all its bytes, and its digest holds. Idempotent.
 
-        It may have come another way: a file that has less than all of it by now does not grow any more.
+        It may have come another way: then the file that was followed does not grow any more, and the blob is read
+        instead.
         """
         self.is_whole = True
-        if 0 <= self._fd and self.count < self._size:
+        if self.count < size:
             self._restart()
         self._notify()
 

@@ -18,6 +18,7 @@ from actors.transfer.differ import Differ
 from actors.transfer.diffservice import DiffService
 from actors.transfer.exporter import Exporter
 from actors.transfer.exportservice import ExportService
+from actors.transfer.fetching.fetcher import Fetchers
 from actors.transfer.importer import Importer
 from actors.transfer.leftovers import Leftovers
 from actors.transfer.puller import Puller
@@ -95,11 +96,11 @@ def inits(worker: Worker, settings: Settings, leftovers: Leftovers, *, token: st
     def pulls(context: InitContext) -> PullService:
         unpacker: Unpacker = context.get_by_id(DIFFER, "walking")
         paths = Paths.of(settings)
-        puller = Puller(worker, jobs, unpacker, settings=settings, paths=paths)
-        pusher = Pusher(worker, jobs, settings=settings, paths=paths)
-        repairer = Repairer(worker, jobs, settings=settings, paths=paths)
-        finder = ReferrersFinder(jobs, settings=settings, paths=paths)
-        return PullService(puller, pusher, repairer, finder, leftovers=leftovers)
+        fetchers = Fetchers(jobs, settings=settings, paths=paths)
+        puller = Puller(worker, fetchers, unpacker, settings=settings, paths=paths)
+        pusher = Pusher(worker, fetchers, settings=settings, paths=paths)
+        repairer = Repairer(worker, fetchers, settings=settings)
+        return PullService(puller, pusher, repairer, ReferrersFinder(fetchers), leftovers=leftovers)
 
     return {
         f"{DIFFER}.walking": lambda _context: Unpacker(

@@ -10,22 +10,19 @@ import asyncio
 import contextlib
 import uuid
 
-import msgspec
-
 from actors.call import Call
-from actors.jobs import Jobs
 from actors.transfer.arrival import Arrival, Arrivals, ref_of
 from actors.transfer.distribution import with_source
 from actors.transfer.fetching import messages as m
-from actors.transfer.fetching.fetcher import Fetcher
+from actors.transfer.fetching.fetcher import Fetcher, Fetchers
 from actors.transfer.importer import Steps
-from actors.transfer.leasing import leased
+from actors.transfer.leasing import hold, leased
 from actors.transfer.operations import Report
 from actors.transfer.plan import NamedImage, RootFs
 from actors.transfer.remoteimage import Origin, RemoteImage
 from actors.transfer.resolver import Resolver
 from actors.transfer.resumption import Resumption
-from actors.transfer.together import together
+from actors.transfer.together import together, together_with
 from actors.transfer.unpacker import Order, Unpacker
 from actors.worker import Worker
 from config.paths import Paths
@@ -33,10 +30,10 @@ from config.settings import Settings
 from wharfie import failpoint
 from wharfie.errors import AlreadyExists, NotFound
 from wharfie.identifiers import check_count, check_labels, check_name
-from wharfie.oci import chains, platforms
+from wharfie.oci import platforms
 from wharfie.oci.descriptor import Descriptor
 from wharfie.reference import Reference
-from wharfie.types import base, content, leases
+from wharfie.types import base, content
 from wharfie.types.base import Empty
 from wharfie.types.pull import Pull, Pulled
 from wharfie.types.transfer import Progress
@@ -45,12 +42,13 @@ from wharfie.types.transfer import Progress
 class Puller:
     """Pulls images; a layer that several of them need is fetched once."""
 
-    def __init__(self, worker: Worker, jobs: Jobs, unpacker: Unpacker, *, settings: Settings, paths: Paths) -> None:
+    def __init__(
+        self, worker: Worker, fetchers: Fetchers, unpacker: Unpacker, *, settings: Settings, paths: Paths
+    ) -> None:
         self._worker = worker
-        self._jobs = jobs
+        self._fetchers = fetchers
         self._unpacker = unpacker
         self._settings = settings
-        self._paths = paths
         self._resolver = Resolver(worker, paths=paths)
         self._arrivals = Arrivals(paths.content)
 
@@ -77,7 +75,14 @@ class Puller:
                 key=f"pull/{uuid.uuid4().hex}",
                 report=report,
             )
-            async with self.fetcher(origin, request) as fetcher:
+            async with self._fetchers.of(
+                request,
+                namespace=origin.namespace,
+                lease=origin.lease,
+                threads=self._settings.transfer.max_concurrent_downloads + 2,
+                attempts=request.attempts,
+                is_ranged=True,
+            ) as fetcher:
                 report(Progress(event="resolving", name=reference.name))
                 found = await fetcher.ask(m.Resolve(reference=reference.name), m.Found)
                 target = found.descriptor
@@ -95,7 +100,7 @@ class Puller:
                 failpoint.hit("transfer.pull.documents")
                 rootfs = taken.rootfs if request.unpack else None
                 snapshotter = request.snapshotter or self._settings.snapshot.snapshotter
-                fetched = await self._layers(origin, fetcher, list(taken.blobs.values()), rootfs, snapshotter)
+                fetched, chain_id = await self._layers(origin, fetcher, list(taken.blobs.values()), rootfs, snapshotter)
             failpoint.hit("transfer.pull.fetched")
             named = NamedImage(
                 name=name, target=base.Descriptor(media_type=target.media_type, digest=target.digest, size=target.size)
@@ -103,11 +108,6 @@ class Puller:
             made = await Steps(self._worker, call).name(0, named, request.labels, report)
             # What earlier attempts have left, too, whether this one had to fetch anything or not.
             await Resumption(self._worker, call.namespace, reference).drop()
-        chain_id = (
-            chains.chain_ids([layer.diff_id for layer in rootfs.layers])[-1]
-            if rootfs is not None and rootfs.layers
-            else ""
-        )
         return Pulled(
             image=made,
             fetched_bytes=fetched + taken.bytes,
@@ -115,35 +115,15 @@ class Puller:
             snapshotter=snapshotter if chain_id else "",
         )
 
-    def fetcher(self, origin: Origin, request: Pull) -> Fetcher:
-        """A fetcher for one pull."""
-        settings = self._settings.transfer
-        registry = self._settings.registry
-        if request.attempts:
-            registry = msgspec.structs.replace(registry, attempts=request.attempts)
-        return Fetcher(
-            self._jobs,
-            m.FetcherJob(
-                address=self._paths.socket,
-                namespace=origin.namespace,
-                lease=origin.lease,
-                hosts_dir=settings.hosts_dir,
-                policy=registry,
-                plain_http=request.plain_http,
-                skip_verify=request.skip_verify,
-                threads=settings.max_concurrent_downloads + 2,
-                ranges=settings.ranges,
-                range_bytes=settings.range_bytes,
-            ),
-            request.credentials,
-        )
-
     # -- layers ------------------------------------------------------------------------------------------------------
 
     async def _layers(
         self, origin: Origin, fetcher: Fetcher, blobs: list[Descriptor], rootfs: RootFs | None, snapshotter: str
-    ) -> int:
-        """Fetch blobs, and unpack those of `rootfs` meanwhile. Returns how many bytes had to be fetched."""
+    ) -> tuple[int, str]:
+        """Fetch blobs, and unpack those of `rootfs` meanwhile.
+
+        Returns: how many bytes had to be fetched, and the topmost snapshot; empty when nothing was unpacked.
+        """
         slots = asyncio.Semaphore(self._settings.transfer.max_concurrent_downloads)
         kept = Resumption(self._worker, origin.namespace, origin.reference)
         fetched = 0
@@ -159,7 +139,8 @@ class Puller:
                 blob.digest: held.enter_context(self._arrivals.hold(origin.namespace, blob.digest)) for blob in blobs
             }
             work = [fetch(blob, arrivals[blob.digest]) for blob in blobs]
-            if rootfs is not None and rootfs.layers:
+            chain_id = ""
+            if rootfs is not None:
                 may_commit = asyncio.Event()
                 may_commit.set()
                 order = Order(
@@ -172,10 +153,10 @@ class Puller:
                     arrival=lambda layer: arrivals[layer.digest],
                     lease=origin.lease,
                 )
-                await together(*work, self._unpacker.unpack(order))
+                chain_id = await together_with(self._unpacker.unpack(order), work)
             else:
                 await together(*work)
-        return fetched
+        return fetched, chain_id
 
     async def _blob(
         self, origin: Origin, fetcher: Fetcher, kept: Resumption, descriptor: Descriptor, arrival: Arrival
@@ -194,7 +175,7 @@ class Puller:
         async with arrival.turn(lambda count: say("downloading", done=count)):
             labels = await self._hold(origin, descriptor.digest)
             if labels is not None:
-                arrival.complete()
+                arrival.complete(descriptor.size)
                 say("exists", done=descriptor.size)
                 if more := with_source(labels, origin.reference):
                     await self._label(origin, descriptor.digest, more)
@@ -213,7 +194,7 @@ class Puller:
                 arrived=arrived,
                 noted=lambda event, detail: say(event, detail=detail),
             )
-            arrival.complete()
+            arrival.complete(descriptor.size)
             say("done", done=descriptor.size)
             return descriptor.size
 
@@ -224,10 +205,7 @@ class Puller:
                 return None  # damaged: storing it again puts whole bytes under its name
         except NotFound:
             return None
-        add = leases.AddResource(id=origin.lease, resource=leases.Resource(type="content", id=digest))
-        await self._worker.call(
-            "leases.add_resource", add, Empty, namespace=origin.namespace, key=f"{origin.key}/hold/{digest}"
-        )
+        await hold(self._worker, origin.namespace, origin.lease, "content", digest)
         try:
             return dict((await self._resolver.named(origin.namespace, digest)).labels)
         except NotFound:

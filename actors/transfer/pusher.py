@@ -13,10 +13,9 @@ import uuid
 from collections.abc import Iterator
 
 from actors.call import Call
-from actors.jobs import Jobs
 from actors.transfer.distribution import mounts, with_source
 from actors.transfer.fetching import messages as m
-from actors.transfer.fetching.fetcher import Fetcher
+from actors.transfer.fetching.fetcher import Fetcher, Fetchers
 from actors.transfer.imagetree import Choice, Chooser, Node
 from actors.transfer.operations import Report
 from actors.transfer.resolver import Resolver
@@ -39,11 +38,10 @@ from wharfie.types.transfer import Progress
 class Pusher:
     """Pushes images."""
 
-    def __init__(self, worker: Worker, jobs: Jobs, *, settings: Settings, paths: Paths) -> None:
+    def __init__(self, worker: Worker, fetchers: Fetchers, *, settings: Settings, paths: Paths) -> None:
         self._worker = worker
-        self._jobs = jobs
-        self._settings = settings
-        self._paths = paths
+        self._fetchers = fetchers
+        self._at_once = settings.transfer.max_concurrent_uploads
         self._resolver = Resolver(worker, paths=paths)
 
     async def run(self, call: Call, request: Push, report: Report) -> Pushed:
@@ -65,22 +63,9 @@ class Pusher:
                 f"reference '{reference}' says digest '{reference.digest}', image '{image.name}' has '{digest}'",
                 details={"field": "ref"},
             )
-        settings = self._settings.transfer
-        job = m.FetcherJob(
-            address=self._paths.socket,
-            namespace=call.namespace,
-            lease="",
-            hosts_dir=settings.hosts_dir,
-            policy=self._settings.registry,
-            plain_http=request.plain_http,
-            skip_verify=request.skip_verify,
-            threads=settings.max_concurrent_uploads + 1,
-            ranges=1,
-            range_bytes=settings.range_bytes,
-        )
-        async with Fetcher(self._jobs, job, request.credentials) as fetcher:
+        async with self._fetchers.of(request, namespace=call.namespace, threads=self._at_once + 1) as fetcher:
             run = _Run(self._worker, self._resolver, fetcher, call.namespace, reference, report)
-            sent = await run.push(root, settings.max_concurrent_uploads)
+            sent = await run.push(root, self._at_once)
         report(Progress(event="pushed", name=reference.name, detail=digest))
         target = base.Descriptor(media_type=root.descriptor.media_type, digest=digest, size=root.descriptor.size)
         return Pushed(ref=reference.name, target=target, sent_bytes=sent)
@@ -165,7 +150,6 @@ class _Run:
                 m.Sent,
                 fds=[fd],
                 arrived=lambda count: self._say("uploading", descriptor, done=count),
-                noted=lambda event, detail: self._say(event, descriptor, detail=detail),
             )
         self._sent += sent.bytes
         await self._label(descriptor.digest, labels)
@@ -188,9 +172,8 @@ class _Run:
                 "content.update", update, content.Info, namespace=self._namespace, key=f"{self._key}/{digest}"
             )
 
-    def _say(self, event: str, descriptor: Descriptor, *, done: int = 0, detail: str = "") -> None:
-        progress = Progress(event=event, name=descriptor.digest, done=done, total=descriptor.size, detail=detail)
-        self._report(progress)
+    def _say(self, event: str, descriptor: Descriptor, *, done: int = 0) -> None:
+        self._report(Progress(event=event, name=descriptor.digest, done=done, total=descriptor.size))
 
 
 def _children_first(node: Node) -> Iterator[Node]:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from actors.call import Call
-from actors.jobs import Jobs
 from actors.transfer.fetching import messages as m
-from actors.transfer.fetching.fetcher import Fetcher
+from actors.transfer.fetching.fetcher import Fetchers
 from actors.transfer.operations import Report
-from config.paths import Paths
-from config.settings import Settings
 from wharfie.oci.descriptor import Descriptor
 from wharfie.reference import Reference
 from wharfie.types import base
@@ -19,10 +16,8 @@ from wharfie.types.transfer import Progress
 class ReferrersFinder:
     """Finds the referrers of what a reference stands for."""
 
-    def __init__(self, jobs: Jobs, *, settings: Settings, paths: Paths) -> None:
-        self._jobs = jobs
-        self._settings = settings
-        self._paths = paths
+    def __init__(self, fetchers: Fetchers) -> None:
+        self._fetchers = fetchers
 
     async def run(self, call: Call, request: Referrers, report: Report) -> ReferrersFound:
         """See `wharfie.types.pull.Referrers`. Changes nothing, here or at the registry; needs no lease.
@@ -34,20 +29,7 @@ class ReferrersFinder:
             WharfieError: what else the registry refused.
         """
         reference = Reference.parse(request.ref)
-        transfer = self._settings.transfer
-        job = m.FetcherJob(
-            address=self._paths.socket,
-            namespace=call.namespace,
-            lease="",
-            hosts_dir=transfer.hosts_dir,
-            policy=self._settings.registry,
-            plain_http=request.plain_http,
-            skip_verify=request.skip_verify,
-            threads=1,
-            ranges=1,
-            range_bytes=transfer.range_bytes,
-        )
-        async with Fetcher(self._jobs, job, request.credentials) as fetcher:
+        async with self._fetchers.of(request, namespace=call.namespace, threads=1) as fetcher:
             report(Progress(event="resolving", name=reference.name))
             subject = (await fetcher.ask(m.Resolve(reference=reference.name), m.Found)).descriptor
             report(Progress(event="resolved", name=reference.name, detail=subject.digest))

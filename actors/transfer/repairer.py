@@ -11,17 +11,15 @@ import uuid
 from collections.abc import Sequence
 
 from actors.call import Call
-from actors.jobs import Jobs
 from actors.transfer.arrival import ref_of
 from actors.transfer.distribution import sources
 from actors.transfer.fetching import messages as m
-from actors.transfer.fetching.fetcher import Fetcher
+from actors.transfer.fetching.fetcher import Fetcher, Fetchers
 from actors.transfer.leasing import leased
 from actors.transfer.operations import Report
 from actors.transfer.selection import MAX_MANIFEST_BYTES
 from actors.transfer.together import together
 from actors.worker import Worker
-from config.paths import Paths
 from config.settings import Settings
 from wharfie import errors
 from wharfie.identifiers import check_count, check_digest
@@ -36,11 +34,10 @@ from wharfie.types.transfer import Progress
 class Repairer:
     """Fetches blobs whose bytes are missing."""
 
-    def __init__(self, worker: Worker, jobs: Jobs, *, settings: Settings, paths: Paths) -> None:
+    def __init__(self, worker: Worker, fetchers: Fetchers, *, settings: Settings) -> None:
         self._worker = worker
-        self._jobs = jobs
-        self._settings = settings
-        self._paths = paths
+        self._fetchers = fetchers
+        self._at_once = settings.transfer.max_concurrent_downloads
 
     async def run(self, call: Call, request: Repair, report: Report) -> Repaired:
         """See `wharfie.types.pull.Repair`. Idempotent.
@@ -51,36 +48,27 @@ class Repairer:
         for digest, size in request.blobs.items():
             check_digest(digest, field="blobs")
             check_count(size, field="blobs")
-        transfer = self._settings.transfer
         repaired: list[str] = []
         failed: dict[str, str] = {}
-        slots = asyncio.Semaphore(transfer.max_concurrent_downloads)
-        async with leased(self._worker, call) as lease:
-            job = m.FetcherJob(
-                address=self._paths.socket,
-                namespace=call.namespace,
-                lease=lease.id,
-                hosts_dir=transfer.hosts_dir,
-                policy=self._settings.registry,
-                plain_http=request.plain_http,
-                skip_verify=request.skip_verify,
-                threads=transfer.max_concurrent_downloads + 1,
-                ranges=transfer.ranges,
-                range_bytes=transfer.range_bytes,
-            )
-            async with Fetcher(self._jobs, job, request.credentials) as fetcher:
+        slots = asyncio.Semaphore(self._at_once)
+        async with (
+            leased(self._worker, call) as lease,
+            self._fetchers.of(
+                request, namespace=call.namespace, lease=lease.id, threads=self._at_once + 1, is_ranged=True
+            ) as fetcher,
+        ):
 
-                async def repair(digest: str, size: int) -> None:
-                    async with slots:
-                        try:
-                            references = await self._references(call.namespace, digest, request.image)
-                            await self._blob(fetcher, references, digest, size, lease.id, call.namespace, report)
-                        except errors.WharfieError as error:
-                            failed[digest] = error.message
-                        else:
-                            repaired.append(digest)
+            async def repair(digest: str, size: int) -> None:
+                async with slots:
+                    try:
+                        references = await self._references(call.namespace, digest, request.image)
+                        await self._blob(fetcher, references, digest, size, lease.id, call.namespace, report)
+                    except errors.WharfieError as error:
+                        failed[digest] = error.message
+                    else:
+                        repaired.append(digest)
 
-                await together(*(repair(digest, size) for digest, size in request.blobs.items()))
+            await together(*(repair(digest, size) for digest, size in request.blobs.items()))
         return Repaired(repaired=sorted(repaired), failed=failed)
 
     async def _references(self, namespace: str, digest: str, image: str) -> list[Reference]:

@@ -1,4 +1,4 @@
-"""The worker's side: a fetcher for one pull or push, which is replaced when it dies and told again what it was told."""
+"""The worker's side: a fetcher for one request, which is replaced when it dies and told again what it was told."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from typing import Self, TypeVar
 
 import msgspec
 
-from actors.jobs import KILLED, Jobs
+from actors.jobs import CRASHED, KILLED, Jobs
 from actors.transfer.fetching import messages as m
+from config.paths import Paths
+from config.settings import Settings
 from linux import unixsocket
 from wharfie import protocol
 from wharfie.errors import Aborted, Internal, WharfieError, from_wire
 from wharfie.types.base import Empty
+from wharfie.types.pull import Pull, Push, Referrers, Repair
 from wharfie.types.registry import Credentials
 
 log = logging.getLogger("transfer")
@@ -120,6 +123,7 @@ class Fetcher:
 
     async def _live(self) -> None:
         loop = asyncio.get_running_loop()
+        distrusted: asyncio.Future[Empty] = loop.create_future()
         ours, theirs = unixsocket.pair()
         ours.setblocking(False)
         with ours:
@@ -138,10 +142,11 @@ class Fetcher:
                     await asyncio.sleep(0)
                 unixsocket.send(ours, m.encode(m.Hello(credentials=self._credentials)))
                 self._sock = ours
-                loop.add_reader(ours.fileno(), self._on_readable, ours)
+                loop.add_reader(ours.fileno(), self._on_readable, ours, distrusted)
                 for pending in list(self._pending.values()):
                     self._tell(pending)
-                await process
+                await asyncio.wait({process, distrusted}, return_when=asyncio.FIRST_COMPLETED)
+                await (distrusted if distrusted.done() else process)
             finally:
                 self._sock = None
                 loop.remove_reader(ours.fileno())
@@ -158,7 +163,7 @@ class Fetcher:
             except ConnectionError:
                 return
 
-    def _on_readable(self, sock: socket.socket) -> None:
+    def _on_readable(self, sock: socket.socket, distrusted: asyncio.Future[Empty]) -> None:
         while True:
             try:
                 data, fds = unixsocket.recv(sock)
@@ -170,8 +175,11 @@ class Fetcher:
             except (EOFError, ConnectionError):
                 break
             except (msgspec.MsgspecError, ValueError) as error:
-                # Whatever took the fetcher over, nobody listens to it any more.
+                # Whatever took the fetcher over, nobody listens to it any more, and it is ended.
                 log.error("the fetcher said what no fetcher says: %s", error)
+                distrusted.set_exception(
+                    Internal("the fetcher said what no fetcher says; see the log", details={"reason": CRASHED})
+                )
                 break
         asyncio.get_running_loop().remove_reader(sock.fileno())
 
@@ -191,6 +199,50 @@ class Fetcher:
                 pending.answer.set_result(answer.body)
             case m.Failed():
                 pending.answer.set_exception(_given_up(from_wire(answer.error)))
+
+
+class Fetchers:
+    """Begins fetchers, as the settings and a request want them."""
+
+    def __init__(self, jobs: Jobs, *, settings: Settings, paths: Paths) -> None:
+        self._jobs = jobs
+        self._settings = settings
+        self._paths = paths
+
+    def of(
+        self,
+        request: Pull | Push | Repair | Referrers,
+        *,
+        namespace: str,
+        threads: int,
+        lease: str = "",
+        attempts: int = 0,
+        is_ranged: bool = False,
+    ) -> Fetcher:
+        """The fetcher of one request; it begins with the `async with` statement.
+
+        Args:
+            request: says who to be, and how to speak to hosts that nothing describes.
+            namespace: of what is stored.
+            threads: commands that are worked on at the same time.
+            lease: holds what is stored; empty for none.
+            attempts: how often a registry that is away is asked; 0: as the settings say.
+            is_ranged: large blobs are fetched in parts, as the settings say.
+        """
+        transfer, policy = self._settings.transfer, self._settings.registry
+        job = m.FetcherJob(
+            address=self._paths.socket,
+            namespace=namespace,
+            lease=lease,
+            hosts_dir=transfer.hosts_dir,
+            policy=msgspec.structs.replace(policy, attempts=attempts) if attempts else policy,
+            plain_http=request.plain_http,
+            skip_verify=request.skip_verify,
+            threads=threads,
+            ranges=transfer.ranges if is_ranged else 1,
+            range_bytes=transfer.range_bytes,
+        )
+        return Fetcher(self._jobs, job, request.credentials)
 
 
 def _given_up(error: WharfieError) -> WharfieError:

@@ -78,7 +78,7 @@ async def test_followers_get_the_file_and_count_what_comes(store: Store) -> None
 @on_a_loop
 async def test_a_blob_that_is_there_is_followed_as_it_is(store: Store) -> None:
     with Arrivals(str(store.root)).hold("ns", DIGEST) as arrival:
-        arrival.complete()
+        arrival.complete(10)
         with pytest.raises(NotFound):
             async with arrival.follow():
                 pass
@@ -95,7 +95,7 @@ async def test_one_that_was_committed_before_it_was_looked_at_is_waited_for(stor
         following = asyncio.ensure_future(arrival.follow().__aenter__())
         await asyncio.sleep(0)
         store.blob.write_bytes(b"0123456789")
-        arrival.complete()
+        arrival.complete(10)
         assert os.pread((await following).fd, 10, 0) == b"0123456789"
 
 
@@ -114,6 +114,23 @@ async def test_work_on_bytes_that_are_replaced_is_begun_anew(store: Store) -> No
 
 
 @on_a_loop
+async def test_who_follows_a_file_that_stays_short_goes_on_with_a_blob_that_came_another_way(store: Store) -> None:
+    with Arrivals(str(store.root)).hold("ns", DIGEST) as arrival:
+        store.data.write_bytes(b"01234")
+        arrival.arrived(5)
+        async with open_source(LAYER, open_layer=lambda _: (-1, 0, 0), arrival=arrival) as source:
+            forever = asyncio.ensure_future(source.unless_replaced(asyncio.Event().wait()))
+            await asyncio.sleep(0)
+            store.blob.write_bytes(b"0123456789")
+            arrival.complete(10)
+            with pytest.raises(Aborted) as caught:
+                await asyncio.wait_for(forever, 10)
+            assert caught.value.details["reason"] == REPLACED
+        async with open_source(LAYER, open_layer=lambda _: (-1, 0, 0), arrival=arrival) as source:
+            assert (source.growth_fd, os.pread(source.fd, 20, 0)) == (-1, b"0123456789")
+
+
+@on_a_loop
 async def test_a_failure_is_the_bytes_only_when_they_are_replaced(store: Store) -> None:
     async def fail() -> None:
         raise DataLoss("corrupt")
@@ -126,6 +143,6 @@ async def test_a_failure_is_the_bytes_only_when_they_are_replaced(store: Store) 
             for _ in range(5):
                 await asyncio.sleep(0)
             assert not failing.done(), "nobody knows yet whose fault it is"
-            arrival.complete()
+            arrival.complete(5)
             with pytest.raises(DataLoss):
                 await failing
