@@ -22,6 +22,7 @@ from tests.support.registry import Registry
 from tests.support.remoteimages import Remote, publish
 from tests.support.wait import until
 from tests.system.transfer.conftest import Rig
+from wharfie.types.transfer import Progress
 
 OURS = (
     "transfer.pull.",
@@ -130,11 +131,12 @@ def test_the_death_of_a_part_in_the_middle_of_a_layer_costs_no_byte_that_was_sto
         proxy.on("GET", noise.digest, gate.fault)
         ref = f"{proxy.host}/image:1"
         outcome: list[object] = []
+        items: list[Progress] = []
 
         def pull() -> None:
             with wharfie.connect(str(rig.daemon.address), namespace="ci", timeout_s=60) as client:
                 try:
-                    outcome.append(client.images.pull(ref, timeout_s=60))
+                    outcome.append(client.images.pull(ref, on_progress=items.append, timeout_s=60))
                 except wharfie.WharfieError as error:
                     outcome.append(error)
 
@@ -150,6 +152,9 @@ def test_the_death_of_a_part_in_the_middle_of_a_layer_costs_no_byte_that_was_sto
 
             until(lambda: stored() > 1_500_000, deadline_s=30)
             # The busybox has been unpacked; the noise is what is left.
+            until(
+                lambda: any((item.event, item.name) == ("unpacking", noise.digest) for item in [*items]), deadline_s=30
+            )
             until(lambda: len(jobs(rig, "unpack")) == 1, deadline_s=30)
             before = stored()
             os.kill(pid_of(rig, part), signal.SIGKILL)
