@@ -31,11 +31,9 @@ PAGE = 256
 
 _REFS = (
     "SELECT relation, type, name FROM refs WHERE node = ? AND (relation, type, name) > (?, ?, ?)"
-    f" ORDER BY relation, type, name LIMIT {PAGE}"
+    " ORDER BY relation, type, name LIMIT ?"
 )
-_RESOURCES = (
-    f"SELECT type, id FROM lease_resources WHERE lease = ? AND (type, id) > (?, ?) ORDER BY type, id LIMIT {PAGE}"
-)
+_RESOURCES = "SELECT type, id FROM lease_resources WHERE lease = ? AND (type, id) > (?, ?) ORDER BY type, id LIMIT ?"
 
 
 class Table(NamedTuple):
@@ -118,7 +116,7 @@ class Edges:
     def _referred(self, node: int) -> Iterator[list[int]]:
         last: tuple[int, str, str] = (-1, "", "")
         while True:
-            rows = self._connection.execute(_REFS, (node, *last)).fetchall()
+            rows = self._connection.execute(_REFS, (node, *last, PAGE)).fetchall()
             if rows:
                 forward = [(kind, name) for relation, kind, name in rows if relation == Relation.FORWARD]
                 conditions = [(kind, name) for relation, kind, name in rows if relation == Relation.CONDITION]
@@ -131,7 +129,7 @@ class Edges:
         """What a lease holds, in pages."""
         last = ("", "")
         while True:
-            rows = self._connection.execute(_RESOURCES, (lease, *last)).fetchall()
+            rows = self._connection.execute(_RESOURCES, (lease, *last, PAGE)).fetchall()
             if rows:
                 yield self.resolve(rows)
             if len(rows) < PAGE:
