@@ -180,7 +180,7 @@ def erase(path: str, host: str, *, helper_timeout_s: float = credentialhelper.TI
     """Forget a host; returns whether it was known. Idempotent."""
     file = read(path)
     keys = keys_of(host)
-    known = [key for key in keys if key in file.auths]
+    known = _names_in(file, keys)
     helper = _helper_of(file, host)
     erased = False
     if helper:
@@ -196,15 +196,18 @@ def _helper_of(file: CredentialFile, host: str) -> str:
 
 
 def _entry(file: CredentialFile, keys: list[str]) -> Credential | None:
-    for key in keys:
-        entry = file.auths.get(key)
-        if entry is None:
-            entry = next((value for name, value in file.auths.items() if name.rstrip("/") == key.rstrip("/")), None)
+    for name in _names_in(file, keys):
+        entry = file.auths[name]
         if isinstance(entry, dict) and entry:
-            found = _credential(file, key, entry)
+            found = _credential(file, name, entry)
             if found != Credential():
                 return found
     return None
+
+
+def _names_in(file: CredentialFile, keys: list[str]) -> list[str]:
+    """The names that a host has in this file, in the order of `keys`; tools differ in the slash at the end."""
+    return [name for key in keys for name in file.auths if name.rstrip("/") == key.rstrip("/")]
 
 
 def _credential(file: CredentialFile, key: str, entry: Mapping[str, Any]) -> Credential:

@@ -220,7 +220,7 @@ def test_a_helper_keeps_and_forgets_what_the_file_then_only_names(tmp_path: Path
 
 
 def test_what_is_forgotten_is_gone_and_forgetting_again_says_so(tmp_path: Path) -> None:
-    file = written(tmp_path, auths={"https://r.example": auth(), "s.example": auth()})
+    file = written(tmp_path, auths={"https://r.example": auth(), "http://r.example/": auth(), "s.example": auth()})
     assert erase(file.path, "r.example")
     assert not erase(file.path, "r.example")
     assert list(read(file.path).auths) == ["s.example"]
