@@ -108,11 +108,6 @@ class Reference:
         """What the registry is asked for below `manifests/`: the digest, or the tag when there is none."""
         return self.digest or self.tag
 
-    @property
-    def api_host(self) -> str:
-        """The host that answers for this reference's: `docker.io` has its registry at `registry-1.docker.io`."""
-        return api_host(self.host)
-
     def with_digest(self, digest: str) -> Reference:
         """The same repository, by digest alone."""
         return replace(self, tag="", digest=digest)
@@ -122,7 +117,7 @@ class Reference:
 
 
 def api_host(host: str) -> str:
-    """The host that answers for `host`."""
+    """The host that answers for a reference's: `docker.io` has its registry at `registry-1.docker.io`."""
     return "registry-1.docker.io" if host == DEFAULT_HOST else host
 
 

@@ -122,7 +122,7 @@ def test_the_digest_is_what_is_asked_for() -> None:
 
 
 def test_docker_hub_has_its_registry_elsewhere() -> None:
-    assert Reference.parse("x").api_host == "registry-1.docker.io"
+    assert api_host(Reference.parse("x").host) == "registry-1.docker.io"
     assert api_host("r.example:5000") == "r.example:5000"
 
 
