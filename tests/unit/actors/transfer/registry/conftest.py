@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -59,6 +60,23 @@ def client() -> Iterator[MakeClient]:
             return stack.enter_context(Client(str(hosts_dir), credentials or {}, "wharfie/test", **more))
 
         yield made
+
+
+class Source:
+    """Opens streams of bytes and knows whether all of them were closed."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.opened: list[BinaryIO] = []
+
+    def __call__(self, offset: int) -> BinaryIO:
+        stream = io.BytesIO(self.data[offset:])
+        self.opened.append(stream)
+        return stream
+
+    @property
+    def closed(self) -> bool:
+        return all(stream.closed for stream in self.opened)
 
 
 def layer(data: bytes, *, algorithm: str = "sha256") -> Descriptor:

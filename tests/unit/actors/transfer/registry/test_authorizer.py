@@ -20,8 +20,7 @@ from tests.support.faultyproxy import FaultyProxy
 from tests.support.httpserver import Exchange, HttpServer
 from tests.support.registry import PASSWORD, USER, Registry
 from tests.support.tokenserver import TokenServer
-from tests.unit.actors.transfer.registry.conftest import MakeClient, layer, read_all, reference
-from tests.unit.actors.transfer.registry.test_uploads import Source
+from tests.unit.actors.transfer.registry.conftest import MakeClient, Source, layer, read_all, reference
 from wharfie import errors
 from wharfie.types.registry import Credential
 

@@ -13,8 +13,7 @@ from actors.transfer.registry.client import Registry
 from actors.transfer.registry.policy import Policy
 from tests.support.httpserver import Exchange, HttpServer
 from tests.support.registry import MANIFEST
-from tests.unit.actors.transfer.registry.conftest import layer, reference
-from tests.unit.actors.transfer.registry.test_uploads import Source
+from tests.unit.actors.transfer.registry.conftest import Source, layer, reference
 from wharfie.errors import Internal, InvalidArgument, WharfieError
 from wharfie.oci.descriptor import Descriptor
 from wharfie.types.registry import Credential

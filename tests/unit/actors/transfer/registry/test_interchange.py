@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.registry import Registry
-from tests.unit.actors.transfer.registry.conftest import MakeClient, layer, read_all, reference
-from tests.unit.actors.transfer.registry.test_uploads import Source
+from tests.unit.actors.transfer.registry.conftest import MakeClient, Source, layer, read_all, reference
 from wharfie.oci.descriptor import MEDIA_TYPE_MANIFEST, Descriptor
 from wharfie.oci.manifest import decode_manifest
 

@@ -16,8 +16,7 @@ from tests.support.certificates import Authority
 from tests.support.forwardproxy import ForwardProxy
 from tests.support.httpserver import Exchange, HttpServer
 from tests.support.registry import Registry
-from tests.unit.actors.transfer.registry.conftest import MakeClient, layer, read_all, reference
-from tests.unit.actors.transfer.registry.test_uploads import Source
+from tests.unit.actors.transfer.registry.conftest import MakeClient, Source, layer, read_all, reference
 from wharfie import errors
 
 DATA = os.urandom(200_000)

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import io
 import os
-from typing import BinaryIO
 
 import pytest
 
@@ -10,30 +8,13 @@ from tests.support import faultyproxy
 from tests.support.faultyproxy import FaultyProxy
 from tests.support.httpserver import Exchange, HttpServer
 from tests.support.registry import Registry
-from tests.unit.actors.transfer.registry.conftest import QUICK, MakeClient, layer, read_all, reference
+from tests.unit.actors.transfer.registry.conftest import QUICK, MakeClient, Source, layer, read_all, reference
 from wharfie import errors
 from wharfie.types.registry import Credential
 
 SMALL = os.urandom(100_000)
 LARGE = os.urandom(1_000_000)
 PIECE = QUICK.upload_chunk_bytes
-
-
-class Source:
-    """Opens streams of bytes and knows whether all of them were closed."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.opened: list[BinaryIO] = []
-
-    def __call__(self, offset: int) -> BinaryIO:
-        stream = io.BytesIO(self.data[offset:])
-        self.opened.append(stream)
-        return stream
-
-    @property
-    def closed(self) -> bool:
-        return all(stream.closed for stream in self.opened)
 
 
 @pytest.mark.parametrize("data", [b"", b"x", SMALL, LARGE], ids=["empty", "byte", "small", "large"])
