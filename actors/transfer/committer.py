@@ -60,7 +60,8 @@ class Committer:
 
         Raises:
             NotFound: there is no such container, or its image or a blob of that is gone.
-            FailedPrecondition: the container has no snapshot, or its image's name stands for another image now.
+            FailedPrecondition: the container has no snapshot, or one on an image that it does not name, or its image's
+                name stands for another image now.
             InvalidArgument: a change, a name, a label, the time or the compression is not one.
         """
         check_name(request.name, field="name")
@@ -137,8 +138,14 @@ class Committer:
             )
         stat = snapshots.Stat(key=container.snapshot_key, snapshotter=container.snapshotter)
         snapshot = await self._worker.call("snapshots.stat", stat, snapshots.Info, namespace=namespace)
-        if not container.image and not snapshot.parent:
-            return None
+        if not container.image:
+            if not snapshot.parent:
+                return None
+            raise FailedPrecondition(
+                f"container '{container.id}' names no image, but its snapshot lies on one;"
+                " make a layer of it by 'diff.create'",
+                details={"container": container.id},
+            )
         name = container.image
         try:
             image = await self._worker.call("images.get", images.Get(name=name), Image, namespace=namespace)

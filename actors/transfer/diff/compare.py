@@ -91,7 +91,8 @@ class Comparison:
             child = join(path, name)
             before = below.status(name) if below is not None else None
             if is_whiteout(status):
-                if before is not None and self._overlay:
+                # Also one that a container made itself, for which a layer has no other word.
+                if before is not None and not is_whiteout(before):
                     self._changes[child] = Change(Kind.DELETED, child)
                 continue
             self._check(name, status)

@@ -213,6 +213,21 @@ def test_a_container_that_was_made_without_an_image_becomes_one(rig: Rig, contai
     assert client.images.unpack("bare:1") == done.diff_id
 
 
+def test_a_container_on_a_snapshot_of_an_image_that_it_does_not_name_is_refused(
+    rig: Rig, container: wharfie.Container
+) -> None:
+    client = rig.client
+    client.snapshots.prepare("own", client.images.unpack(BASE))
+    own = client.containers.create_record(
+        Record(id="own", snapshotter="overlayfs", snapshot_key="own", spec=container.record.spec)
+    )
+    try:
+        with pytest.raises(wharfie.FailedPrecondition, match="'own' names no image"):
+            own.commit("mine:1")
+    finally:
+        own.delete()
+
+
 def test_other_snapshotters_make_the_same_layer(rig: Rig, base: str) -> None:
     made = {}
     for snapshotter in rig.snapshotters():

@@ -60,6 +60,11 @@ def another_device(root: str) -> None:
     os.mknod(f"{root}/n", stat.S_IFCHR | 0o600, os.makedev(1, 5))
 
 
+def whiteout(root: str) -> None:
+    os.unlink(f"{root}/d/f")
+    os.mknod(f"{root}/d/f", stat.S_IFCHR | 0o600, os.makedev(0, 0))
+
+
 CASES: dict[str, tuple[Change, list[tuple[str, str]]]] = {
     "nothing": (lambda root: None, []),
     "only read": (lambda root: os.listdir(f"{root}/d").clear(), []),
@@ -88,6 +93,7 @@ CASES: dict[str, tuple[Change, list[tuple[str, str]]]] = {
         [("C", "d"), ("C", "d/f"), ("C", "e"), ("A", "e/other")],
     ),
     "a pipe": (lambda root: os.mkfifo(f"{root}/d/p"), [("C", "d"), ("A", "d/p")]),
+    "a device that means a deletion": (whiteout, [("C", "d"), ("D", "d/f")]),
     "a device of another number": (
         another_device,
         [("C", "n")],
