@@ -24,6 +24,7 @@ GROWING = frozenset(
         "leases.add_resource",
         "namespaces.create",
         "metadata.blob_register",
+        "metadata.lease_hold",
         "metadata.snapshot_create",
         "snapshots.prepare",
         "snapshots.view",

@@ -6,14 +6,16 @@ import os
 
 import pytest
 
+from actors.internal import LeaseHold
 from linux.mount import mount
 from linux.mountoptions import MS_REMOUNT
 from tests.support.fork import in_private_mounts
 from tests.support.metadata import Services, open_services
 from wharfie.errors import AlreadyExists, ResourceExhausted
-from wharfie.types import containers
+from wharfie.types import containers, leases
 from wharfie.types.base import Empty
 from wharfie.types.containers import Container
+from wharfie.types.leases import Lease
 
 SIZE = 8 << 20
 
@@ -70,6 +72,23 @@ def test_writes_are_refused_typed_reads_go_on_and_nothing_that_was_answered_is_l
             create(services, name, key=f"key-{name}")
             with pytest.raises(AlreadyExists):
                 create(services, name)
+
+    in_private_mounts(body)
+
+
+def test_a_lease_takes_nothing_in_on_a_full_disk_and_lets_go(directory: str) -> None:
+    def body() -> None:
+        mount("tmpfs", directory, fstype="tmpfs", data=f"size={SIZE}")
+        with open_services(directory) as services:
+            services.call("leases.create", leases.Create(id="a"), Lease)
+            services.call("metadata.lease_hold", LeaseHold(type="ingests", id="held"), Empty, lease="a")
+            fill(services)
+            fill_the_rest(directory)
+            with pytest.raises(ResourceExhausted):
+                services.call("metadata.lease_hold", LeaseHold(type="ingests", id="more"), Empty, lease="a")
+            resource = leases.Resource(type="ingests", id="held")
+            services.call("leases.delete_resource", leases.DeleteResource(id="a", resource=resource), Empty)
+            assert services.call("leases.resources", leases.ListResources(id="a"), leases.Resources).resources == []
 
     in_private_mounts(body)
 
