@@ -1,7 +1,7 @@
 """Names, kinds, parents and labels of snapshots. The directories, one for each number, are the snapshot worker's.
 
-The snapshot worker creates a row and gets its number, makes the directory, and later commits or removes the row. A
-number never comes twice. Every method is atomic; preparing, committing and removing are told as `/snapshot/…`, a view
+A request for a new one gets its row and number here, on its way to the snapshot worker (`snapshotdoor`), which makes the
+directory and later has the row committed. A number never comes twice. Every method is atomic; preparing, committing and removing are told as `/snapshot/…`, a view
 is not.
 """
 
