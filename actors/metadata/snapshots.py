@@ -1,8 +1,8 @@
 """Names, kinds, parents and labels of snapshots. The directories, one for each number, are the snapshot worker's.
 
-A request for a new one gets its row and number here, on its way to the snapshot worker (`snapshotdoor`), which makes the
-directory and later has the row committed. A number never comes twice. Every method is atomic; preparing, committing and removing are told as `/snapshot/…`, a view
-is not.
+A request for a new one gets its row and number here, on its way to the snapshot worker (`snapshotdoor`), which makes
+the directory and later has the row committed. A number never comes twice. Every method is atomic; preparing, committing
+and removing are told as `/snapshot/…`, a view is not.
 """
 
 from __future__ import annotations
