@@ -34,18 +34,7 @@ def images_mounted(rig: Rig) -> list[str]:
 
 def clear(rig: Rig) -> None:
     """Nothing of erofs stays, and no mount."""
-    client = rig.client
-    for container in client.containers.list():
-        container.delete(force=True)
-    for known in client.images.list():
-        client.images.delete(known.name)
-    for snapshotter in ("erofs", "overlayfs"):
-        while infos := client.snapshots.list(snapshotter=snapshotter):
-            for info in infos:
-                try:
-                    client.snapshots.remove(info.name, snapshotter=snapshotter)
-                except (wharfie.FailedPrecondition, wharfie.NotFound):
-                    continue
+    rig.clear()
     until(lambda: not images_mounted(rig))
 
 

@@ -62,10 +62,6 @@ def seen(rig: Rig, key: str) -> Iterator[str]:
 def erofs(rig: Rig) -> Iterator[Rig]:
     yield rig
     rig.clear()
-    while infos := rig.client.snapshots.list(snapshotter="erofs"):
-        for info in infos:
-            with contextlib.suppress(wharfie.FailedPrecondition, wharfie.NotFound):
-                rig.client.snapshots.remove(info.name, snapshotter="erofs")
     until(lambda: not numbers(rig))
     until(lambda: not mounted(rig))
 
