@@ -32,8 +32,8 @@ def check(settings: Settings, /, image: str, *, repair: bool) -> int:
     """Read blobs and compare them with their digests: all of the namespace, or those of an image.
 
     Prints those that are not as they should be, and exits with 1 when any is left so. With --repair damaged bytes are
-    removed and fetched again from the registries that the images' names say. Names and labels stay in any case, and
-    storing such a blob again, by a pull, an import or an ingest, makes it whole.
+    removed and fetched again from the registries that the blobs' labels or the images' names say. Names and labels stay
+    in any case, and storing such a blob again, by a pull, an import or an ingest, makes it whole.
     """
     client = settings.client()
     seen: list[Checked] = []
