@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 
 from actors.transfer.plan import Blob, Source
 from wharfie.errors import InvalidArgument
@@ -63,9 +63,10 @@ def manifest_labels(config: str, layers: list[str]) -> Labels:
     return {GC_CONFIG: config, **{f"{GC_LAYER}{number}": digest for number, digest in enumerate(layers)}}
 
 
-def index_labels(manifests: Sequence[str], taken: Collection[str]) -> Labels:
+def index_labels(manifests: Sequence[str], taken: Iterable[str]) -> Labels:
     """Labels that keep what an index refers to, as far as it was taken.
 
     A label's number is the place in the index: what another import of it takes is kept besides.
     """
-    return {f"{GC_MANIFEST}{number}": digest for number, digest in enumerate(manifests) if digest in taken}
+    known = frozenset(taken)
+    return {f"{GC_MANIFEST}{number}": digest for number, digest in enumerate(manifests) if digest in known}

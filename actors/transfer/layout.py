@@ -77,7 +77,7 @@ class Layout:
         self._request = request
         self._wanted = platforms.parse(request.platform)
         self._blobs = Blobs()
-        self._images: list[NamedImage] = []
+        self._images: dict[str, NamedImage] = {}
         self._unpacks: dict[str, RootFs] = {}
         self._read_bytes = 0
 
@@ -108,7 +108,7 @@ class Layout:
             self._rename(entries, data, index)
         else:
             self._named(entries)
-        return Plan(blobs=self._blobs.all(), images=self._images, unpacks=list(self._unpacks.values()))
+        return Plan(blobs=self._blobs.all(), images=list(self._images.values()), unpacks=list(self._unpacks.values()))
 
     def _check_version(self) -> None:
         data = self._tar.read("oci-layout", limit=64 * 1024)
@@ -141,9 +141,8 @@ class Layout:
                 source=Source(length=len(data), data=data),
                 labels=index_labels([child.digest for child in index.manifests], children),
             )
-        for name in dict.fromkeys(self._request.names):
-            self._images.append(NamedImage(name=name, target=target))
-            self._by_digest(name, target)
+        for name in self._request.names:
+            self._name(name, target)
 
     def _named(self, entries: Sequence[_Entry]) -> None:
         unnamed = [entry for entry in entries if not entry.name]
@@ -163,16 +162,16 @@ class Layout:
         for name, descriptors in groups.items():
             # The same name twice: the manifest that this machine runs, else the last one.
             chosen = self._best(descriptors) if len(descriptors) > 1 else descriptors[0]
-            target = self._take(chosen or descriptors[-1])
-            self._images.append(NamedImage(name=name, target=target))
-            self._by_digest(name, target)
+            self._name(name, self._take(chosen or descriptors[-1]))
 
-    def _by_digest(self, name: str, target: Descriptor) -> None:
+    def _name(self, name: str, target: Descriptor) -> None:
+        """Name an image, also by its digest when that is asked for."""
+        self._images[name] = NamedImage(name=name, target=target)
         if not self._request.digests:
             return
         other = naming.with_digest(name, target.digest, base_name=self._request.base_name)
-        if other and all(image.name != other for image in self._images):
-            self._images.append(NamedImage(name=other, target=target))
+        if other:
+            self._images.setdefault(other, NamedImage(name=other, target=target))
 
     def _take(self, descriptor: oci.Descriptor) -> Descriptor:
         self._walk(descriptor, depth=0, wanted=True)

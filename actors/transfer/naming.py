@@ -8,6 +8,7 @@ then `busybox:latest`.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 IMAGE_NAME = "io.containerd.image.name"
@@ -48,10 +49,11 @@ def of_entries(entries: Sequence[Mapping[str, str]], *, base_name: str) -> list[
     have one full name and different tags, the tags count.
     """
     names = [from_annotations(entry, base_name=base_name) for entry in entries]
+    times = Counter(names)
     found = []
     for name, entry in zip(names, entries, strict=True):
         ref = entry.get(REF_NAME, "")
-        is_copied = name == entry.get(IMAGE_NAME) and names.count(name) > 1
+        is_copied = name == entry.get(IMAGE_NAME) and times[name] > 1
         found.append(f"{repository(name)}:{ref}" if is_copied and is_tag(ref) else name)
     return found
 
@@ -65,5 +67,5 @@ def repository(name: str) -> str:
 
 def with_digest(name: str, digest: str, *, base_name: str) -> str:
     """`REPOSITORY@DIGEST`; empty when nothing tells the repository."""
-    known = base_name if is_tag(name) else repository(name)
-    return f"{known or base_name}@{digest}" if known or base_name else ""
+    known = ("" if is_tag(name) else repository(name)) or base_name
+    return f"{known}@{digest}" if known else ""
