@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 def inspect(settings: Settings, /, names: tuple[str, ...]) -> None:
     """Show containers or images as JSON.
 
-    Of a container its record, its task and its snapshot; of an image its record, manifest and configuration. A name
-    that both have is the container's.
+    Of a container its record, its task and its snapshot; of an image its record, variants, manifest and
+    configuration. A name that both have is the container's.
     """
     client = settings.client()
     print_json([_one(client, name) for name in names])

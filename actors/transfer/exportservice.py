@@ -25,7 +25,8 @@ class ExportService:
     async def export(self, call: Call, request: Export) -> AsyncIterator[Exporting | Reply | Result]:
         """An archive of images. Idempotent; see `Exporter`."""
         if not request.path:
-            end = Exported(images=request.images, size=request.offset)
+            # Of a stream that goes on where it had just ended.
+            end = Exported(images=list(dict.fromkeys(request.images)), size=request.offset)
             async for data, ready, done in self._exporter.stream(call, request):
                 yield Reply(Exporting(done=done, total=ready.size, archive=ready.name), [data])
                 end = Exported(images=ready.images, size=ready.size)
