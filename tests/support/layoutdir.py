@@ -31,24 +31,25 @@ def write(client: wharfie.Client, name: str, directory: Path, *, tag: str = "it"
 
 def unpacked_by_umoci(layout: Path, bundle: Path, *, tag: str = "it") -> Path:
     """Have umoci unpack the image; returns its root."""
-    _run("umoci", "unpack", "--image", f"{layout}:{tag}", str(bundle))
+    run("umoci", "unpack", "--image", f"{layout}:{tag}", str(bundle))
     return bundle / "rootfs"
 
 
 def copied_by_skopeo(layout: Path, target: str, *, tag: str = "it") -> None:
     """Have skopeo copy the image to another place, such as `dir:/path` or `docker-archive:/path`."""
-    _run("skopeo", "copy", "--insecure-policy", f"oci:{layout}:{tag}", target)
+    run("skopeo", "copy", "--insecure-policy", f"oci:{layout}:{tag}", target)
 
 
 def inspected_by_skopeo(layout: Path, *, tag: str = "it") -> dict[str, object]:
     """What skopeo tells of the image's configuration."""
-    found = json.loads(_run("skopeo", "inspect", "--config", f"oci:{layout}:{tag}"))
+    found = json.loads(run("skopeo", "inspect", "--config", f"oci:{layout}:{tag}"))
     assert isinstance(found, dict)
     return found
 
 
-def _run(*words: str) -> str:
+def run(*words: str) -> str:
+    """Run a program that must succeed; returns what it printed."""
     environment = {**os.environ, "TMPDIR": "/dev/shm"}
-    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False, timeout=120)
     assert done.returncode == 0, f"{' '.join(words)}: {done.stderr[-2000:]}"
     return done.stdout

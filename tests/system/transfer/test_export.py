@@ -6,7 +6,6 @@ import gzip
 import io
 import json
 import os
-import subprocess
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 
 import wharfie
 from tests.support.archives import MACHINE, Layout, busybox_archive, digest, docker_archive, platform, tar
-from tests.support.layoutdir import copied_by_skopeo
+from tests.support.layoutdir import copied_by_skopeo, run, unpacked_by_umoci
 from tests.system.transfer.conftest import Rig
 from wharfie.oci import descriptor as oci
 from wharfie.oci.variants import ATTESTED
@@ -47,14 +46,6 @@ def blobs(data: bytes) -> set[str]:
             for info in file
             if info.isreg() and info.name.startswith("blobs/")
         }
-
-
-def run(*words: str) -> str:
-    done = subprocess.run(
-        words, capture_output=True, text=True, check=False, env={**os.environ, "TMPDIR": "/dev/shm"}, timeout=120
-    )
-    assert done.returncode == 0, f"{' '.join(words)}: {done.stderr[-2000:]}"
-    return done.stdout
 
 
 def diff_ids(rig: Rig, name: str) -> list[str]:
@@ -307,9 +298,7 @@ def test_umoci_unpacks_our_archive_to_the_same_tree(rig: Rig) -> None:
     layout = rig.directory / "umoci"
     run("mkdir", str(layout))
     run("tar", "-xf", str(rig.directory / "umoci.tar"), "-C", str(layout))
-    bundle = rig.directory / "bundle"
-    run("umoci", "unpack", "--image", f"{layout}:1", str(bundle))
-    root = bundle / "rootfs"
+    root = unpacked_by_umoci(layout, rig.directory / "bundle", tag="1")
     assert (root / "etc/name").read_bytes() == (root / "link").read_bytes() == b"of the image"
     assert (root / "etc/more").read_bytes() == b"more"
     assert not (root / "etc/gone").exists()
@@ -321,9 +310,9 @@ def test_what_umoci_changed_is_imported_from_its_directory(rig: Rig) -> None:
     layout, bundle = rig.directory / "changed", rig.directory / "changed-bundle"
     run("mkdir", str(layout))
     run("tar", "-xf", str(rig.directory / "base.tar"), "-C", str(layout))
-    run("umoci", "unpack", "--image", f"{layout}:1", str(bundle))
-    (bundle / "rootfs/etc/new").write_bytes(b"by umoci")
-    (bundle / "rootfs/etc/name").unlink()
+    root = unpacked_by_umoci(layout, bundle, tag="1")
+    (root / "etc/new").write_bytes(b"by umoci")
+    (root / "etc/name").unlink()
     run("umoci", "repack", "--image", f"{layout}:2", str(bundle))
     rig.client.images.delete("app:1")
     images = rig.client.images.import_(str(layout), base_name="app")
