@@ -217,7 +217,11 @@ class Gc(Section, frozen=True, kw_only=True):
         ),
     ] = 0
     mutation_threshold: Annotated[
-        int, Key(kind.integer(0, 1 << 31), "changes that make the next collection that is due run without a deletion")
+        int,
+        Key(
+            kind.integer(0, 1 << 31),
+            "changes that make the next collection that is due run without a deletion; 0: none do",
+        ),
     ] = 100
     schedule_delay_s: Annotated[
         float,
