@@ -12,7 +12,7 @@ import uuid
 
 from actors.call import Call
 from actors.transfer.arrival import Arrival, Arrivals, ref_of
-from actors.transfer.distribution import with_source
+from actors.transfer.distribution import remember, with_source
 from actors.transfer.fetching import messages as m
 from actors.transfer.fetching.fetcher import Fetcher, Fetchers
 from actors.transfer.importer import Steps
@@ -28,12 +28,12 @@ from actors.worker import Worker
 from config.paths import Paths
 from config.settings import Settings
 from wharfie import failpoint
-from wharfie.errors import AlreadyExists, NotFound
+from wharfie.errors import NotFound
 from wharfie.identifiers import check_count, check_labels, check_name
 from wharfie.oci import platforms
 from wharfie.oci.descriptor import Descriptor
 from wharfie.reference import Reference
-from wharfie.types import base, content
+from wharfie.types import base
 from wharfie.types.base import Empty
 from wharfie.types.pull import Pull, Pulled
 from wharfie.types.transfer import Progress
@@ -177,8 +177,7 @@ class Puller:
             if labels is not None:
                 arrival.complete(descriptor.size)
                 say("exists", done=descriptor.size)
-                if more := with_source(labels, origin.reference):
-                    await self._label(origin, descriptor.digest, more)
+                await remember(self._worker, origin.namespace, descriptor.digest, labels, origin.reference)
                 return 0
             say("downloading")
             await kept.keep(descriptor.digest)
@@ -210,14 +209,3 @@ class Puller:
             return dict((await self._resolver.named(origin.namespace, digest)).labels)
         except NotFound:
             return None
-
-    async def _label(self, origin: Origin, digest: str, labels: dict[str, str]) -> None:
-        update = content.Update(digest=digest, labels=labels, mask=[f"labels.{key}" for key in labels])
-        with contextlib.suppress(AlreadyExists):
-            await self._worker.call(
-                "content.update",
-                update,
-                content.Info,
-                namespace=origin.namespace,
-                key=f"{origin.key}/label/{digest}",
-            )

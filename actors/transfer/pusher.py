@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import uuid
 from collections.abc import Iterator
 
 from actors.call import Call
-from actors.transfer.distribution import mounts, with_source
+from actors.transfer.distribution import mounts, remember
 from actors.transfer.fetching import messages as m
 from actors.transfer.fetching.fetcher import Fetcher, Fetchers
 from actors.transfer.imagetree import Choice, Chooser, Node
@@ -29,7 +28,7 @@ from wharfie.identifiers import check_name
 from wharfie.oci import platforms
 from wharfie.oci.descriptor import Descriptor
 from wharfie.reference import Reference
-from wharfie.types import base, content, images
+from wharfie.types import base, images
 from wharfie.types.images import Image
 from wharfie.types.pull import Push, Pushed
 from wharfie.types.transfer import Progress
@@ -111,7 +110,6 @@ class _Run:
         self._namespace = namespace
         self._reference = reference
         self._report = report
-        self._key = f"push/{uuid.uuid4().hex}"
         self._sent = 0
 
     async def push(self, root: Node, at_once: int) -> int:
@@ -152,7 +150,7 @@ class _Run:
                 arrived=lambda count: self._say("uploading", descriptor, done=count),
             )
         self._sent += sent.bytes
-        await self._label(descriptor.digest, labels)
+        await remember(self._worker, self._namespace, descriptor.digest, labels, self._reference)
         self._say("done" if sent.bytes else "exists", descriptor, done=descriptor.size)
 
     async def _document(self, node: Node, reference: Reference) -> None:
@@ -161,16 +159,8 @@ class _Run:
             m.PushDocument(reference=reference.name, descriptor=node.descriptor, data=node.data), m.Sent
         )
         labels = (await self._resolver.named(self._namespace, node.descriptor.digest)).labels
-        await self._label(node.descriptor.digest, labels)
+        await remember(self._worker, self._namespace, node.descriptor.digest, labels, self._reference)
         self._say("done", node.descriptor, done=node.descriptor.size)
-
-    async def _label(self, digest: str, labels: dict[str, str]) -> None:
-        """Remember that the repository has it: other repositories can be given it from there."""
-        if more := with_source(labels, self._reference):
-            update = content.Update(digest=digest, labels=more, mask=[f"labels.{key}" for key in more])
-            await self._worker.call(
-                "content.update", update, content.Info, namespace=self._namespace, key=f"{self._key}/{digest}"
-            )
 
     def _say(self, event: str, descriptor: Descriptor, *, done: int = 0) -> None:
         self._report(Progress(event=event, name=descriptor.digest, done=done, total=descriptor.size))

@@ -15,10 +15,9 @@ from actors.transfer.blobs import GC_CONFIG, GC_LAYER, GC_MANIFEST
 from actors.transfer.distribution import with_source
 from actors.transfer.fetching import messages as m
 from actors.transfer.fetching.fetcher import Fetcher
-from actors.transfer.layout import check_diff_ids
 from actors.transfer.operations import Report
-from actors.transfer.plan import Layer, RootFs
-from actors.transfer.resolver import Resolver
+from actors.transfer.plan import RootFs
+from actors.transfer.resolver import Resolver, rootfs_of
 from actors.transfer.selection import MAX_DEPTH, MAX_MANIFEST_BYTES, MAX_MANIFESTS
 from actors.worker import Worker
 from wharfie.errors import DataLoss, InvalidArgument, NotFound
@@ -158,7 +157,7 @@ class RemoteImage:
             if wanted:
                 config = decode_image_config(data)
                 if self._fits(descriptor, config, depth=depth):
-                    self._taken.rootfs = _rootfs(descriptor, manifest, config)
+                    self._taken.rootfs = rootfs_of(descriptor.digest, manifest, config)
                 elif depth or not self._all_platforms:
                     return None
             await self._store(manifest.config, data, {})
@@ -197,7 +196,6 @@ class RemoteImage:
         found = await self._fetcher.ask(
             m.GetDocument(reference=self._origin.reference.name, descriptor=descriptor, is_manifest=is_manifest),
             m.Document,
-            noted=lambda event, detail: self._say(event, descriptor, detail),
         )
         self._taken.bytes += len(found.data)
         return found.data
@@ -224,20 +222,6 @@ class RemoteImage:
         except NotFound:
             return {}
 
-    def _say(self, event: str, descriptor: Descriptor, detail: str = "") -> None:
+    def _say(self, event: str, descriptor: Descriptor) -> None:
         done = descriptor.size if event == "done" else 0
-        self._origin.report(
-            Progress(event=event, name=descriptor.digest, done=done, total=descriptor.size, detail=detail)
-        )
-
-
-def _rootfs(descriptor: Descriptor, manifest: Manifest, config: ImageConfig) -> RootFs:
-    diff_ids = check_diff_ids(config, manifest=descriptor.digest, layers=len(manifest.layers))
-    return RootFs(
-        manifest=descriptor.digest,
-        config=manifest.config.digest,
-        layers=[
-            Layer(digest=layer.digest, media_type=layer.media_type, size=layer.size, diff_id=diff_id)
-            for layer, diff_id in zip(manifest.layers, diff_ids, strict=True)
-        ],
-    )
+        self._origin.report(Progress(event=event, name=descriptor.digest, done=done, total=descriptor.size))

@@ -13,6 +13,7 @@ from actors.transfer.blobs import digest_of
 from actors.transfer.layersource import Opened
 from actors.transfer.layout import MAX_DEPTH, check_diff_ids
 from actors.transfer.plan import Layer, RootFs
+from actors.transfer.selection import platform_of
 from actors.worker import Worker
 from config.paths import Paths
 from wharfie.errors import DataLoss, FailedPrecondition, InvalidArgument, NotFound
@@ -46,17 +47,10 @@ class Resolver:
                 f"image '{name}' cannot be unpacked: its configuration has media type '{manifest.config.media_type}'"
             )
         config = await self._config(namespace, manifest)
-        diff_ids = check_diff_ids(config, manifest=digest, layers=len(manifest.layers))
-        for layer in manifest.layers:
+        rootfs = rootfs_of(digest, manifest, config)
+        for layer in rootfs.layers:
             await self.named(namespace, layer.digest)
-        return RootFs(
-            manifest=digest,
-            config=manifest.config.digest,
-            layers=[
-                Layer(digest=layer.digest, media_type=layer.media_type, size=layer.size, diff_id=diff_id)
-                for layer, diff_id in zip(manifest.layers, diff_ids, strict=True)
-            ],
-        )
+        return rootfs
 
     def open_layer(self, layer: Layer) -> Opened:
         """A layer's bytes where the content worker has them.
@@ -76,14 +70,14 @@ class Resolver:
     ) -> tuple[Manifest, bytes]:
         """An image's manifest for a platform, and its configuration as it stands. Raises as `rootfs`."""
         _, manifest = await self._manifest(namespace, target, name=name, platform=platform)
-        return manifest, await self._read(namespace, manifest.config.digest, MAX_CONFIG_BYTES)
+        return manifest, await self.read(namespace, manifest.config.digest, MAX_CONFIG_BYTES)
 
     async def _manifest(
         self, namespace: str, target: Descriptor, *, name: str, platform: Platform
     ) -> tuple[str, Manifest]:
         digest, media_type = target.digest, target.media_type
         for _ in range(MAX_DEPTH + 1):
-            document = decode_document(await self._read(namespace, digest, MAX_DOCUMENT_BYTES), media_type=media_type)
+            document = decode_document(await self.read(namespace, digest, MAX_DOCUMENT_BYTES), media_type=media_type)
             if isinstance(document, Manifest):
                 return digest, document
             digest, media_type = await self._choose(namespace, document, name=name, platform=platform)
@@ -107,20 +101,19 @@ class Resolver:
     async def _platform(self, namespace: str, digest: str) -> Platform | None:
         """A manifest's platform from its configuration; None when it is not there or does not say."""
         try:
-            document = decode_document(await self._read(namespace, digest, MAX_DOCUMENT_BYTES))
+            document = decode_document(await self.read(namespace, digest, MAX_DOCUMENT_BYTES))
             if not isinstance(document, Manifest) or document.config.media_type not in CONFIG_TYPES:
                 return None
             config = await self._config(namespace, document)
         except NotFound:
             return None
-        if not config.os or not config.architecture:
-            return None
-        return platforms.normalized(config.os, config.architecture, config.variant or "")
+        return platform_of(config)
 
     async def _config(self, namespace: str, manifest: Manifest) -> ImageConfig:
-        return decode_image_config(await self._read(namespace, manifest.config.digest, MAX_CONFIG_BYTES))
+        return decode_image_config(await self.read(namespace, manifest.config.digest, MAX_CONFIG_BYTES))
 
-    async def _read(self, namespace: str, digest: str, limit: int) -> bytes:
+    async def read(self, namespace: str, digest: str, limit: int) -> bytes:
+        """A document, verified. Raises: NotFound, DataLoss; InvalidArgument when it has more than `limit` bytes."""
         await self.named(namespace, digest)
         fd = self._open(digest)
         with open(fd, "rb") as file:
@@ -150,10 +143,6 @@ class Resolver:
         """The blobs of a namespace, for a `Chooser`."""
         return NamespaceSource(self, namespace)
 
-    async def read(self, namespace: str, digest: str, limit: int) -> bytes:
-        """A document, verified. Raises: NotFound, DataLoss; InvalidArgument when it has more than `limit` bytes."""
-        return await self._read(namespace, digest, limit)
-
     def _open(self, digest: str) -> int:
         try:
             return os.open(blob_path(self._blobs, digest), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -178,3 +167,20 @@ class NamespaceSource:
     async def read(self, digest: str, limit: int) -> bytes:
         """A blob whole and verified."""
         return await self._resolver.read(self._namespace, digest, limit)
+
+
+def rootfs_of(digest: str, manifest: Manifest, config: ImageConfig) -> RootFs:
+    """What is unpacked of a manifest of this digest, with its configuration. Pure.
+
+    Raises:
+        InvalidArgument: the configuration has not one diff id for each layer.
+    """
+    diff_ids = check_diff_ids(config, manifest=digest, layers=len(manifest.layers))
+    return RootFs(
+        manifest=digest,
+        config=manifest.config.digest,
+        layers=[
+            Layer(digest=layer.digest, media_type=layer.media_type, size=layer.size, diff_id=diff_id)
+            for layer, diff_id in zip(manifest.layers, diff_ids, strict=True)
+        ],
+    )

@@ -69,8 +69,8 @@ def check_target(descriptor: Descriptor, *, name: str) -> None:
     """Pass when a reference stands for something that can be pulled.
 
     Raises:
-        InvalidArgument: an image of schema 1.
-        FailedPrecondition: neither a manifest nor an index, or one that is too large.
+        InvalidArgument: as for `check_child`.
+        FailedPrecondition: neither a manifest nor an index.
     """
     check_child(descriptor)
     if descriptor.media_type not in MANIFEST_TYPES | INDEX_TYPES:
@@ -91,7 +91,7 @@ def check_child(descriptor: Descriptor) -> None:
         raise InvalidArgument(
             f"manifest '{descriptor.digest}' has schema 1, which is not supported; push the image again with a tool of"
             " this decade",
-            details={"media_type": descriptor.media_type},
+            details={"reason": "schema_1", "media_type": descriptor.media_type},
         )
     check_media_type(descriptor.media_type, field="mediaType")
     if descriptor.size < 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -11,10 +10,11 @@ from typing import BinaryIO, Protocol
 from actors.transfer.fetching import messages as m
 from actors.transfer.fetching.download import Download, joined
 from actors.transfer.fetching.pieces import Open, Reader, in_order
+from actors.transfer.registry import digest as digests
 from actors.transfer.registry.client import Registry
 from wharfie import failpoint, protocol
 from wharfie._sync.client import Client
-from wharfie.errors import DataLoss, Internal, ResourceExhausted
+from wharfie.errors import Internal, ResourceExhausted
 from wharfie.oci.descriptor import Descriptor
 from wharfie.reference import Reference
 from wharfie.types.base import Empty, Message
@@ -80,13 +80,7 @@ class Commands:
         descriptor = command.descriptor
         pieces = in_order(self._opener(reference, descriptor), offset=0, size=descriptor.size, note=_unheard)
         data = joined(pieces)
-        algorithm = descriptor.digest.partition(":")[0]
-        found = f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
-        if found != descriptor.digest:
-            raise DataLoss(
-                f"the registry has other bytes for '{descriptor.digest}': their digest is '{found}'",
-                details={"digest": descriptor.digest, "found": found},
-            )
+        digests.check(data, descriptor.digest, what=f"blob '{descriptor.digest}'", host=reference.host)
         return m.Document(data=data)
 
     def _blob(self, command: m.GetBlob, said: Saying) -> Empty:

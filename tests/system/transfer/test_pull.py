@@ -228,6 +228,15 @@ def test_wrong_bytes_are_refused_and_nothing_of_them_stays(rig: Rig, proxy: Faul
     assert len([name for name in rig.snapshots() if name.startswith("sha256:")]) <= 1
 
 
+def test_a_wrong_configuration_is_refused_and_named(rig: Rig, proxy: FaultyProxy, big: Remote) -> None:
+    proxy.on("GET", big.config.digest, damaged, times=10)
+    with pytest.raises(wharfie.DataLoss, match=big.config.digest) as caught:
+        rig.client.images.pull(through(proxy, big))
+    assert caught.value.details["host"] == proxy.host
+    assert rig.names() == []
+    assert big.config.digest not in {blob.digest for blob in rig.client.content.list()}
+
+
 def test_wrong_bytes_are_fetched_once_more_and_unpacked_anew(rig: Rig, proxy: FaultyProxy, big: Remote) -> None:
     proxy.on("GET", big.layers[1].digest, damaged)
     pulled = rig.client.images.pull(through(proxy, big))

@@ -49,8 +49,9 @@ def test_schema_1_is_refused(kind: str) -> None:
     old = descriptor(media_type=f"application/vnd.docker.distribution.manifest.{kind}")
     with pytest.raises(InvalidArgument, match="schema 1"):
         selection.check_target(old, name="x")
-    with pytest.raises(InvalidArgument, match="schema 1"):
+    with pytest.raises(InvalidArgument, match="schema 1") as caught:
         selection.check_child(old)
+    assert caught.value.details["reason"] == "schema_1"
 
 
 def test_what_is_no_image_is_refused() -> None:
