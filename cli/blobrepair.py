@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from wharfie.types.images import Image
 
 
-_SOURCE = "containerd.io/distribution.source."
-"""How a label begins that names a registry; its value names repositories."""
-
-
 def fetch_again(settings: Settings, damaged: Mapping[str, int], *, image: str) -> set[str]:
     """Fetch blobs from the repositories that their labels name; for those that have none, or are not there any more,
     pull the images that need them, by digest: what a name means today at its registry does not matter.
@@ -54,20 +50,19 @@ def fetch_again(settings: Settings, damaged: Mapping[str, int], *, image: str) -
 
 def _by_labels(settings: Settings, damaged: Mapping[str, int]) -> set[str]:
     """Those that their labels led to."""
+    from actors.transfer.distribution import sources
     from cli.registrycredentials import credentials_of
     from wharfie.errors import NotFound
 
     client = settings.client()
-    hosts: dict[str, list[str]] = {}
+    hosts: dict[str, set[str]] = {}
     for digest in damaged:
         with contextlib.suppress(NotFound):
-            labels = client.content.info(digest).labels
-            found = [label.removeprefix(_SOURCE) for label in labels if label.startswith(_SOURCE)]
-            if found:
+            if found := {source.host for source in sources(client.content.info(digest).labels)}:
                 hosts[digest] = found
     if not hosts:
         return set()
-    known = credentials_of(sorted({host for found in hosts.values() for host in found}))
+    known = credentials_of(sorted(set().union(*hosts.values())))
     with contextlib.nullcontext() if settings.json else shown(settings, quiet=False) as progress:
         repaired = client.images.repair(
             {digest: damaged[digest] for digest in hosts},
