@@ -1,6 +1,6 @@
-"""Pull and push: images from registries and to them.
+"""Pull, push, repair and referrers: images from registries and to them.
 
-Both are streams: `Progress` items, then the result with the end. Credentials are in the body, and forgotten with it.
+All are streams: `Progress` items, then the result with the end. Credentials are in the body, and forgotten with it.
 """
 
 from __future__ import annotations
