@@ -14,10 +14,8 @@ from urllib3 import HTTPHeaderDict
 
 from actors.transfer.registry.challenge import Challenge, choose, parse_challenges
 from actors.transfer.registry.host import Host
-from actors.transfer.registry.policy import Policy
 from actors.transfer.registry.tokens import Token, TokenServer, ask_for_token, basic, user_of
 from actors.transfer.registry.transport import Transport
-from wharfie import errors
 from wharfie.types.registry import Credential
 
 
@@ -27,9 +25,7 @@ class Authorizer:
     Args:
         credentials: by host as it stands in a reference.
         transport: to reach token servers.
-        policy: how often a token server is asked.
         user_agent: how we call ourselves.
-        closing: set when waits are to end.
     """
 
     def __init__(
@@ -37,15 +33,11 @@ class Authorizer:
         credentials: Mapping[str, Credential],
         *,
         transport: Transport,
-        policy: Policy,
         user_agent: str,
-        closing: threading.Event,
     ) -> None:
         self._credentials = dict(credentials)
         self._transport = transport
-        self._policy = policy
         self._user_agent = user_agent
-        self._closing = closing
         self._lock = threading.Lock()
         self._challenges: dict[str, Challenge] = {}
         self._tokens: dict[tuple[str, TokenServer, tuple[str, ...]], Token] = {}
@@ -64,7 +56,7 @@ class Authorizer:
         """The value of `Authorization`; empty as long as the host has asked for nothing.
 
         Raises:
-            WharfieError: as `ask_for_token` has them.
+            WharfieError: as `ask_for_token` has them, at the first failure: who asks for a header has the patience.
         """
         with self._lock:
             challenge = self._challenges.get(host.origin)
@@ -129,25 +121,15 @@ class Authorizer:
             return found
 
     def _ask(self, host: Host, server: TokenServer, scopes: tuple[str, ...], *, offline: bool = False) -> Token:
-        attempt = 1
-        while True:
-            try:
-                return ask_for_token(
-                    server,
-                    scopes,
-                    self.credential(host),
-                    host=host,
-                    transport=self._transport,
-                    user_agent=self._user_agent,
-                    offline=offline,
-                )
-            except errors.WharfieError as error:
-                if not error.retryable or attempt >= self._policy.attempts:
-                    raise
-                pause_s = self._policy.pause_s(attempt, error)
-            if self._closing.wait(pause_s):
-                raise errors.Cancelled(f"the client of registry '{host.authority}' was closed")
-            attempt += 1
+        return ask_for_token(
+            server,
+            scopes,
+            self.credential(host),
+            host=host,
+            transport=self._transport,
+            user_agent=self._user_agent,
+            offline=offline,
+        )
 
 
 def merged(scopes: tuple[str, ...]) -> tuple[str, ...]:

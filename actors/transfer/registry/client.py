@@ -64,9 +64,7 @@ class Registry:
         self._authorizer = Authorizer(
             credentials,
             transport=self._transport,
-            policy=self._policy,
             user_agent=user_agent,
-            closing=self._closing,
         )
         self._lock = threading.Lock()
         self._endpoints: dict[str, list[Endpoint]] = {}
