@@ -109,14 +109,13 @@ class Committer:
         layer = oci.Descriptor(media_type=media_type, digest=made.descriptor.digest, size=made.descriptor.size)
         step = _step(request, container, layer, made.diff_id, at_ns)
         config = await self._document(
-            call, steps, lease, nextimage.config(base[1] if base else None, step), oci.MEDIA_TYPE_CONFIG, {}
+            steps, lease, nextimage.config(base[1] if base else None, step), oci.MEDIA_TYPE_CONFIG, {}
         )
         before = base[0] if base else None
         labels = manifest_labels(
             config.digest, [*(one.digest for one in (before.layers if before else ())), layer.digest]
         )
         manifest = await self._document(
-            call,
             steps,
             lease,
             nextimage.manifest(before, config=config, layer=layer),
@@ -169,22 +168,14 @@ class Committer:
         return manifest, data
 
     async def _document(
-        self, call: Call, steps: Steps, lease: Lease, data: bytes, media_type: str, labels: Labels
+        self, steps: Steps, lease: Lease, data: bytes, media_type: str, labels: Labels
     ) -> oci.Descriptor:
         """Take a document in as a blob."""
         digest = sha256(data)
         fd = memfd.create_sealed("blob", data)
         try:
-            path = proc_path(fd)
-            await self._worker.call(
-                "content.ingest_file",
-                internal.IngestFile(path=path, offset=0, length=len(data), digest=digest, labels=labels),
-                internal.Ingested,
-                namespace=call.namespace,
-                key=f"{steps.key('blob')}/{digest}/{path}",
-                lease=lease.id,
-                timeout_s=None,
-            )
+            file = internal.IngestFile(path=proc_path(fd), offset=0, length=len(data), digest=digest, labels=labels)
+            await steps.ingest(file, lease=lease.id)
         finally:
             os.close(fd)
         return oci.Descriptor(media_type=media_type, digest=digest, size=len(data))
