@@ -166,9 +166,16 @@ def _duration_ns(text: str) -> int | None:
     return int(total) if text else None
 
 
+LAST_NS = (1 << 63) - 1
+
+
 def expires_ns(labels: Mapping[str, str]) -> int | None:
-    """When labels let their object go, ns since the epoch; None is never, also for what is no time."""
-    return time_ns(labels.get(EXPIRE_LABEL, ""))
+    """When labels let their object go, ns since the epoch; None is never, also for what is no time.
+
+    A time that a column cannot hold (before 1678, after 2261) is the first or the last one that it can.
+    """
+    at_ns = time_ns(labels.get(EXPIRE_LABEL, ""))
+    return None if at_ns is None else max(-LAST_NS, min(at_ns, LAST_NS))
 
 
 def time_ns(text: str) -> int | None:

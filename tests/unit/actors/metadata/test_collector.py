@@ -126,6 +126,18 @@ def test_what_has_expired_goes_and_what_has_not_stays(world: World) -> None:
     assert world.store.read("SELECT id FROM leases ORDER BY id").fetchall() == [("future",), ("scratch",)]
 
 
+def test_a_time_at_the_end_of_the_calendar_is_one_to_expire_at(world: World) -> None:
+    last = {f"{GC}expire": "9999-12-31T23:59:59Z"}
+    first = {f"{GC}expire": "0001-01-01T00:00:00Z"}
+    world.image("last", world.blob("a"), last)
+    world.image("first", world.blob("b"), first)
+    world.lease("last", ("content", world.blob("c")), labels=last)
+    world.lease("first", ("content", world.blob("d")), labels=first)
+    world.collect()
+    assert world.images() == {"last"}
+    assert world.blobs() == {"a", "c"}
+
+
 def test_an_expired_image_stays_while_something_refers_to_it(world: World) -> None:
     world.image("old", world.blob("a"), PAST)
     world.lease("l", ("images", "old"))

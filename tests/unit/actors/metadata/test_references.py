@@ -69,6 +69,14 @@ def test_times_are_those_of_rfc_3339(text: str, expected: int | None) -> None:
     assert expires_ns({f"{GC}expire": text}) == expected
 
 
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00Z", "1600-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
+def test_an_expiry_is_a_number_that_the_database_can_hold(text: str) -> None:
+    at_ns = expires_ns({f"{GC}expire": text})
+    assert at_ns is not None
+    assert abs(at_ns) == 2**63 - 1
+    assert (at_ns > 0) == text.startswith("9")
+
+
 def test_a_written_time_is_read_again() -> None:
     assert time_ns(rfc3339(1_700_000_000 * 10**9)) == 1_700_000_000 * 10**9
 
