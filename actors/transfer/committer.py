@@ -6,12 +6,9 @@ again, and answered with the image that its first attempt named, if it came so f
 
 from __future__ import annotations
 
-import os
-
-from actors import internal
 from actors.call import Call
 from actors.transfer import nextimage
-from actors.transfer.blobs import manifest_labels, sha256
+from actors.transfer.blobs import manifest_labels
 from actors.transfer.differ import Differ, Errand
 from actors.transfer.importer import Steps
 from actors.transfer.layout import check_diff_ids
@@ -20,10 +17,8 @@ from actors.transfer.nextimage import Step
 from actors.transfer.operations import Report
 from actors.transfer.plan import NamedImage
 from actors.transfer.resolver import Resolver
-from actors.transfer.source import proc_path
 from actors.worker import Worker
 from config.paths import Paths
-from linux import memfd
 from wharfie import failpoint
 from wharfie.errors import FailedPrecondition, InvalidArgument, NotFound
 from wharfie.identifiers import check_count, check_labels, check_name
@@ -171,13 +166,7 @@ class Committer:
         self, steps: Steps, lease: Lease, data: bytes, media_type: str, labels: Labels
     ) -> oci.Descriptor:
         """Take a document in as a blob."""
-        digest = sha256(data)
-        fd = memfd.create_sealed("blob", data)
-        try:
-            file = internal.IngestFile(path=proc_path(fd), offset=0, length=len(data), digest=digest, labels=labels)
-            await steps.ingest(file, lease=lease.id)
-        finally:
-            os.close(fd)
+        digest = await steps.ingest_document(data, labels=labels, lease=lease.id)
         return oci.Descriptor(media_type=media_type, digest=digest, size=len(data))
 
 

@@ -15,7 +15,7 @@ from actors import internal
 from actors.call import Call
 from actors.jobs import KILLED, Jobs
 from actors.transfer import conversion, naming
-from actors.transfer.blobs import UNCOMPRESSED, index_labels, manifest_labels, sha256
+from actors.transfer.blobs import UNCOMPRESSED, index_labels, manifest_labels
 from actors.transfer.diff.sink import Compression
 from actors.transfer.exporter import descriptor_of
 from actors.transfer.imagetree import Choice, Chooser, Node, is_foreign
@@ -31,7 +31,6 @@ from actors.transfer.together import together
 from actors.worker import Worker
 from config.paths import Paths
 from config.settings import Settings
-from linux import memfd
 from wharfie import failpoint
 from wharfie.errors import Aborted, FailedPrecondition
 from wharfie.identifiers import check_labels, check_name
@@ -41,7 +40,6 @@ from wharfie.oci.image_config import MAX_CONFIG_BYTES, decode_image_config
 from wharfie.oci.manifest import Manifest
 from wharfie.types import images
 from wharfie.types.base import Descriptor as Target
-from wharfie.types.base import Labels
 from wharfie.types.convert import Convert, Converted
 from wharfie.types.images import Image
 from wharfie.types.transfer import Progress
@@ -147,7 +145,11 @@ class Converter:
                         details={"reason": "diff_id", "digest": layer.digest, "diff_id": made.diff_id},
                     )
                 labels = {UNCOMPRESSED: diff_id} if made.digest != diff_id else {}
-                await self._ingest(run, proc_path(file.fileno()), made.size, made.digest, labels)
+                blob = internal.IngestFile(
+                    path=proc_path(file.fileno()), offset=0, length=made.size, digest=made.digest, labels=labels
+                )
+                await run.steps.ingest(blob, lease=run.lease)
+                run.blobs += 1
         run.report(Progress(event="converted", name=layer.digest, done=layer.size, total=layer.size))
         run.layers[layer.digest] = Descriptor(media_type=new_type, digest=made.digest, size=made.size)
 
@@ -202,17 +204,9 @@ class Converter:
             as_oci = run.as_oci
             kept = [child.digest for child in children.values()]
             labels = index_labels(kept, kept)
-        digest = sha256(data) if data != node.data else node.descriptor.digest
-        media_type = conversion.media_type(node.descriptor.media_type, compression=None, as_oci=as_oci)
+        digest = node.descriptor.digest
         if data != node.data:
-            fd = memfd.create_sealed("blob", data)
-            try:
-                await self._ingest(run, proc_path(fd), len(data), digest, labels)
-            finally:
-                os.close(fd)
+            digest = await run.steps.ingest_document(data, labels=labels, lease=run.lease)
+            run.blobs += 1
+        media_type = conversion.media_type(node.descriptor.media_type, compression=None, as_oci=as_oci)
         return Descriptor(media_type=media_type, digest=digest, size=len(data))
-
-    async def _ingest(self, run: _Run, path: str, size: int, digest: str, labels: Labels) -> None:
-        file = internal.IngestFile(path=path, offset=0, length=size, digest=digest, labels=labels)
-        await run.steps.ingest(file, lease=run.lease)
-        run.blobs += 1

@@ -16,6 +16,7 @@ from functools import partial
 from actors import internal
 from actors.call import Call
 from actors.jobs import KILLED, Jobs
+from actors.transfer.blobs import sha256
 from actors.transfer.layersource import Opened
 from actors.transfer.leasing import leased
 from actors.transfer.operations import Report
@@ -27,12 +28,13 @@ from actors.transfer.unpacker import Order, Unpacker
 from actors.worker import Worker
 from config.paths import Paths
 from config.settings import Settings
+from linux import memfd
 from wharfie import failpoint
 from wharfie.errors import Aborted, AlreadyExists, NotFound, WharfieError
 from wharfie.identifiers import check_labels, check_name
 from wharfie.oci import platforms
 from wharfie.types import content, images
-from wharfie.types.base import Descriptor, Empty
+from wharfie.types.base import Descriptor, Empty, Labels
 from wharfie.types.images import Image
 from wharfie.types.transfer import Import, Imported, Progress
 
@@ -265,6 +267,17 @@ class Steps:
             lease=lease,
             timeout_s=None,
         )
+
+    async def ingest_document(self, data: bytes, *, labels: Labels, lease: str) -> str:
+        """The same for a document that was made here; returns its digest."""
+        digest = sha256(data)
+        fd = memfd.create_sealed("blob", data)
+        try:
+            file = internal.IngestFile(path=proc_path(fd), offset=0, length=len(data), digest=digest, labels=labels)
+            await self.ingest(file, lease=lease)
+        finally:
+            os.close(fd)
+        return digest
 
     async def name(self, number: int, image: NamedImage, labels: dict[str, str], report: Report) -> Image:
         """Create the image, or have its name stand for this content; an existing one keeps its other labels."""
