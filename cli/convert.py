@@ -41,7 +41,7 @@ def convert(
 ) -> None:
     """Make an image in another form, with the same files.
 
-    Each layer is held against the digest of its tar that the image's configuration has.
+    A layer that is compressed anew is held against the digest of its tar that the image's configuration has.
     """
     client = settings.client()
     with progress_shown(settings) as show:
