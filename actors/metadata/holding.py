@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from actors.call import Call
 from actors.metadata.graph import Graph
-from actors.metadata.references import Kind, rfc3339
+from actors.metadata.references import LAST_NS, Kind, rfc3339
 from wharfie import protocol
 from wharfie.errors import NotFound
 from wharfie.types.leases import EXPIRE_LABEL, Lease
@@ -106,7 +106,7 @@ class Holding:
             return None
         share_ns = max(self._keep_ns // SHARES, 1)
         begun = self._now_ns() // share_ns
-        expires_ns = (begun + 1) * share_ns + self._keep_ns
+        expires_ns = min((begun + 1) * share_ns + self._keep_ns, LAST_NS)
         name = f"{DEFAULT_PREFIX}{begun}"
         row = self._connection.execute(
             "SELECT number FROM leases WHERE namespace = ? AND id = ?", (namespace, name)

@@ -167,6 +167,7 @@ def _duration_ns(text: str) -> int | None:
 
 
 LAST_NS = (1 << 63) - 1
+"""The last time that a column can hold."""
 
 
 def expires_ns(labels: Mapping[str, str]) -> int | None:

@@ -7,7 +7,9 @@ from msgspec.structs import replace
 
 from actors.internal import BlobClaim, BlobForget, BlobNames, BlobRegister, BlobRegistered, LeaseHold
 from actors.metadata.holding import DEFAULT_LABEL
-from tests.support.metadata import Services
+from config.duration import MAX_DURATION_S
+from config.settings import Gc
+from tests.support.metadata import Services, open_services, settings_for
 from wharfie.errors import AlreadyExists, InvalidArgument, NotFound, Unimplemented
 from wharfie.types import containers, images, leases, namespaces, snapshots
 from wharfie.types.base import Descriptor, Empty
@@ -223,6 +225,13 @@ def test_a_default_lease_begins_anew_after_a_quarter_of_its_time(services: Servi
     at_ns += 6 * 3600 * 10**9
     register(services, "sha256:" + "b" * 64)
     assert len(default_leases(services)) == 2
+
+
+def test_a_default_lease_may_hold_as_long_as_a_duration_can_be(directory: str) -> None:
+    settings = replace(settings_for(directory), gc=Gc(default_lease_s=MAX_DURATION_S))
+    with open_services(directory, settings) as services:
+        register(services)
+        assert held_by_default(services) == [("content", DIGEST)]
 
 
 def test_a_namespace_goes_with_its_leases(services: Services) -> None:
