@@ -8,6 +8,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 
 from wharfie._sync.base import UNSET, Service
+from wharfie.errors import InvalidArgument
 from wharfie.types import leases as t
 
 
@@ -34,10 +35,18 @@ class Leases(Service):
 
         Raises:
             AlreadyExists: the id is taken.
+            InvalidArgument: it would expire after the year 9999.
         """
         wanted = dict(labels or {})
         if expires_in_s is not None:
-            at = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=expires_in_s)
+            try:
+                at = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=expires_in_s)
+            except OverflowError:
+                raise InvalidArgument(
+                    f"a lease cannot expire in {expires_in_s:g} s: that is after the year 9999; make one that does not"
+                    " expire",
+                    details={"field": "expires_in_s"},
+                ) from None
             wanted[t.EXPIRE_LABEL] = at.isoformat().replace("+00:00", "Z")
         if flat:
             wanted[t.FLAT_LABEL] = "true"

@@ -9,6 +9,10 @@ def test_a_lease_holds_what_a_command_makes_until_it_is_given_up(shell: Shell) -
     mine = Shell(shell.address, "garbage")
     assert mine.ok("lease", "create", "--id", "job", "--expires", "1h", "team=build") == "job\n"
     assert mine.run("lease", "create", "--id", "job").code == 1
+    refused = mine.run("lease", "create", "--expires", "100000000h")
+    assert (refused.code, refused.err.startswith("error: a lease cannot expire in 3.6e+11 s")) == (1, True)
+    assert mine.ok("lease", "create", "--id", "long", "--expires", "10000000h") == "long\n"
+    assert mine.ok("lease", "rm", "long") == "long\n"
     digest = mine.ok("--lease", "job", "content", "ingest", "up", stdin=b"leased").strip()
     header, row = mine.ok("lease", "ls").splitlines()
     assert header.split() == ["ID", "CREATED", "AT", "EXPIRES", "AT", "LABELS"]
