@@ -67,7 +67,7 @@ class Piece(io.RawIOBase):
 
 
 class Upload:
-    """One blob on its way to one repository.
+    """One blob on its way to one repository. Each request is sent once: `run` has the patience for all of them.
 
     Args:
         endpoint: the registry.
@@ -121,6 +121,7 @@ class Upload:
                 self._send_all()
             except errors.WharfieError as error:
                 if attempt >= self._policy.attempts or not self._worth_another(error):
+                    error.details["attempts"] = attempt
                     raise
                 if blobs.exists([self._endpoint], self._ref, self._descriptor.digest):
                     # Only the answer was lost.
@@ -165,7 +166,7 @@ class Upload:
                 scopes=scopes.push(self._ref, source) if source else self._scopes,
                 expect=frozenset({201, 202}) if source else frozenset({202}),
                 headers={"Content-Length": "0"},
-                attempts=1 if source else 0,
+                attempts=1,
             )
         )
 
@@ -242,7 +243,14 @@ class Upload:
 
     def _resumed(self) -> int:
         """How much the registry has; without a location when it has given the upload up."""
-        ask = Ask(method="GET", url=self._location, what=self._what, scopes=self._scopes, expect=frozenset({204, 200}))
+        ask = Ask(
+            method="GET",
+            url=self._location,
+            what=self._what,
+            scopes=self._scopes,
+            expect=frozenset({204, 200}),
+            attempts=1,
+        )
         try:
             with self._endpoint.call(ask) as answer:
                 offset = _held(answer, 0)

@@ -139,15 +139,16 @@ def test_an_upload_that_the_registry_forgot_begins_anew(
     assert seen == [PIECE, 0, PIECE, 2 * PIECE, 3 * PIECE, len(LARGE)]
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT"])
 def test_a_registry_that_fails_for_good_is_given_up_after_some_attempts(
-    proxy: FaultyProxy, client: MakeClient, repository: str
+    proxy: FaultyProxy, client: MakeClient, repository: str, method: str
 ) -> None:
-    proxy.on("PUT", "/uploads/", faultyproxy.answer(500), times=100)
+    proxy.on(method, "/uploads/", faultyproxy.answer(500), times=100)
     source = Source(SMALL)
     with pytest.raises(errors.Unavailable) as caught:
         client().push_blob(reference(proxy.host, repository), layer(SMALL), source)
     assert caught.value.retryable
-    assert len(proxy.seen("PUT")) == QUICK.attempts
+    assert caught.value.details["attempts"] == len(proxy.seen(method)) == QUICK.attempts
     assert source.closed
 
 
