@@ -15,10 +15,12 @@ from actors.transfer.blobs import GC_CONFIG, GC_LAYER, GC_MANIFEST
 from actors.transfer.distribution import with_source
 from actors.transfer.fetching import messages as m
 from actors.transfer.fetching.fetcher import Fetcher
+from actors.transfer.imagetree import MAX_MANIFESTS
+from actors.transfer.layout import MAX_DEPTH
 from actors.transfer.operations import Report
 from actors.transfer.plan import RootFs
 from actors.transfer.resolver import Resolver, rootfs_of
-from actors.transfer.selection import MAX_DEPTH, MAX_MANIFEST_BYTES, MAX_MANIFESTS
+from actors.transfer.selection import MAX_MANIFEST_BYTES
 from actors.worker import Worker
 from wharfie.errors import DataLoss, InvalidArgument, NotFound
 from wharfie.oci import platforms

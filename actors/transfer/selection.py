@@ -15,12 +15,6 @@ from wharfie.oci import platforms
 from wharfie.oci.descriptor import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Platform
 from wharfie.oci.image_config import ImageConfig
 
-MAX_DEPTH = 8
-"""Indexes within indexes."""
-
-MAX_MANIFESTS = 2000
-"""What one image may have of them, for all platforms."""
-
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 """The distribution specification's limit, which every registry keeps."""
 
