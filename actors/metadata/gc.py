@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Iterable
 
 from actors.call import Call, handles
 from actors.metadata.collector import Collector, Inspection
+from actors.metadata.edges import PAGE
 from actors.metadata.references import CONTENT, IMAGES, SNAPSHOTS, Kind, kind_of, number_of
 from actors.metadata.scheduler import Scheduler
 from actors.metadata.transaction import Transactions
@@ -71,12 +73,12 @@ class GarbageService:
         things: list[Orphan] = []
         for namespace in self.collector.namespaces():
             inspection = await self.collector.inspect(namespace)
-            named = ((node, inspection.edges.name_of(node)) for node in inspection.white)
-            things.extend(
-                Orphan(namespace=namespace, type=name[0], id=name[1], size=self._size(node))
-                for node, name in named
-                if name is not None
-            )
+            for index, node in enumerate(inspection.white):
+                if not index % PAGE:
+                    await asyncio.sleep(0)  # others first
+                name = inspection.edges.name_of(node)
+                if name is not None:
+                    things.append(Orphan(namespace=namespace, type=name[0], id=name[1], size=self._size(node)))
         files, directories = await self.collector.nameless()
         return gc.Orphans(things=things, files=files, directories=directories)
 

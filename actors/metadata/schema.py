@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from actors.metadata.references import SNAPSHOTS, Kind, expires_ns, node_of, references, rfc3339
+from actors.metadata.references import SNAPSHOTS, Kind, Reference, Relation, expires_ns, node_of, references, rfc3339
 from wharfie import protocol
 from wharfie.errors import FailedPrecondition
 from wharfie.types.leases import EXPIRE_LABEL, Lease
@@ -165,11 +165,12 @@ def _second(connection: sqlite3.Connection) -> None:
     for table, kind in tables.items():
         for number, record in connection.execute(f"SELECT number, record FROM {table}").fetchall():  # noqa: S608 - of four
             row = decode(record)
-            found = {(int(relation), target, name) for relation, target, name in references(row.labels)}
+            found = set(references(row.labels))
             if row.snapshot_key:
-                found.add((0, f"{SNAPSHOTS}{row.snapshotter}", row.snapshot_key))
-            for entry in found:
-                connection.execute("INSERT INTO refs VALUES (?, ?, ?, ?)", (node_of(kind, number), *entry))
+                found.add(Reference(Relation.FORWARD, f"{SNAPSHOTS}{row.snapshotter}", row.snapshot_key))
+            for relation, target, name in found:
+                entry = (node_of(kind, number), int(relation), target, name)
+                connection.execute("INSERT INTO refs VALUES (?, ?, ?, ?)", entry)
             if kind is Kind.IMAGE:
                 at_ns = expires_ns(row.labels)
                 connection.execute("UPDATE images SET expires_ns = ? WHERE number = ?", (at_ns, number))
