@@ -9,6 +9,7 @@ import pytest
 from actors.internal import BlobRegister, BlobRegistered
 from actors.metadata.references import Kind, node_of, number_of
 from tests.support.garbage import GC, World, digest
+from wharfie.errors import NotFound
 from wharfie.types import containers, gc, images, leases
 from wharfie.types.base import Empty
 
@@ -246,17 +247,8 @@ def test_long_lists_of_leases_go_whole(world: World) -> None:
 
 
 def explain(world: World, name: str) -> list[gc.Explanation]:
-    return asyncio.run(_explain(world, name)).things
-
-
-async def _explain(world: World, name: str) -> gc.Explanations:
-    from actors.call import Call
-    from wharfie.protocol import Routed
-
-    answer: gc.Explanations = await world.services.handlers["gc.explain"](
-        Call(Routed(id=1, method="gc.explain", namespace="ci")), gc.Explain(id=name)
-    )
-    return answer
+    answer: gc.Explanations = asyncio.run(world.handle("gc.explain", gc.Explain(id=name)))
+    return answer.things
 
 
 def test_who_holds_a_thing_is_told_from_the_root_to_it(world: World) -> None:
@@ -272,8 +264,6 @@ def test_who_holds_a_thing_is_told_from_the_root_to_it(world: World) -> None:
 
 
 def test_of_what_nobody_holds_that_is_told(world: World) -> None:
-    from wharfie.errors import NotFound
-
     world.blob("a")
     world.services.call("leases.delete", leases.Delete(id="scratch"), Empty)
     (held,) = explain(world, digest("a"))
@@ -288,6 +278,23 @@ def test_a_lease_that_has_expired_holds_nothing_also_before_a_collection_forgets
     world.lease("past", ("content", held), labels=PAST)
     (told,) = explain(world, held)
     assert (told.chains, told.roots) == ([], 0)
+
+
+def test_orphans_are_just_what_the_next_collection_takes(world: World) -> None:
+    world.image("old", world.blob("a"), PAST)
+    world.image("app", world.blob("b"))
+    world.snapshot("k")
+    world.services.call("leases.delete", world.scratch, Empty)
+    for _ in range(2):
+        found = asyncio.run(world.handle("gc.orphans", gc.FindOrphans()))
+        assert [(thing.namespace, thing.type, thing.id, thing.size) for thing in found.things] == [
+            ("ci", "images", "old", -1),
+            ("ci", "content", digest("a"), 1),
+            ("ci", "snapshots/native", "k", 1),
+        ]
+    collected = world.services.collect()
+    assert (collected.images, collected.blobs, collected.snapshots) == (1, 1, 1)
+    assert asyncio.run(world.handle("gc.orphans", gc.FindOrphans())).things == []
 
 
 def test_nodes_are_rows_and_kinds() -> None:
