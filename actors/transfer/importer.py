@@ -30,7 +30,7 @@ from config.paths import Paths
 from config.settings import Settings
 from linux import memfd
 from wharfie import failpoint
-from wharfie.errors import Aborted, AlreadyExists, NotFound, WharfieError
+from wharfie.errors import Aborted, AlreadyExists, InvalidArgument, NotFound
 from wharfie.identifiers import check_labels, check_name
 from wharfie.oci import platforms
 from wharfie.types import content, images
@@ -240,7 +240,7 @@ class Importer:
 
 
 class Steps:
-    """The keyed steps of one import, so that a repeated import repeats their answers.
+    """The keyed steps of one import or pull, so that a repeated one repeats their answers.
 
     A request without a key gets one that nobody else knows: then its steps survive the deaths of other workers, if not
     of this one.
@@ -302,7 +302,7 @@ class Steps:
         if not self._call.key:
             return named
         nobody = Image(name="", target=Descriptor(media_type="", digest="", size=0))
-        with contextlib.suppress(WharfieError):
+        with contextlib.suppress(InvalidArgument):
             while True:
                 try:
                     named.append(await self._ask(len(named), "create", images.Create(image=nobody)))
