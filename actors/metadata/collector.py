@@ -144,8 +144,11 @@ class Collector:
         return gone
 
     def _forget(self, leases: list[tuple[int]]) -> None:
+        graph = self._store.graph
+        deletions = graph.deletions
         for (number,) in leases:
             self._store.holding.delete(number)
+        graph.deletions = deletions  # what they held is looked for in this collection: no reason for another
 
     async def _mark_and_sweep(self, namespace: str) -> Swept:
         store = self._store

@@ -127,6 +127,16 @@ def test_what_has_expired_goes_and_what_has_not_stays(world: World) -> None:
     assert world.store.read("SELECT id FROM leases ORDER BY id").fetchall() == [("future",), ("scratch",)]
 
 
+def test_what_a_collection_takes_is_no_reason_for_another(world: World) -> None:
+    world.image("old", world.blob("a"), PAST)
+    world.services.call("leases.delete", world.scratch, Empty)
+    world.lease("past", ("content", digest("a")), labels=PAST)
+    deletions = world.store.graph.deletions
+    collected = world.services.collect()
+    assert (collected.images, collected.blobs, collected.leases) == (1, 1, 1)
+    assert world.store.graph.deletions == deletions
+
+
 def test_a_time_at_the_end_of_the_calendar_is_one_to_expire_at(world: World) -> None:
     last = {f"{GC}expire": "9999-12-31T23:59:59Z"}
     first = {f"{GC}expire": "0001-01-01T00:00:00Z"}
