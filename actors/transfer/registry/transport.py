@@ -22,6 +22,8 @@ Body = bytes | IO[bytes] | None
 Response = urllib3.BaseHTTPResponse
 
 _BLOCK_BYTES = 1 << 20
+_ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+"""The other end has gone, without a word of TLS that refuses anything."""
 
 # It names URLs, and a URL may have a signature in its query; what matters is in our errors.
 logging.getLogger("urllib3").setLevel(logging.CRITICAL)
@@ -143,7 +145,7 @@ def broken(error: Exception, url: str) -> errors.WharfieError:
     where = f"registry '{host}'"
     cause = _innermost(error)
     details = {"reason": "registry_unreachable", "host": host, "url": shown_url(url)}
-    if isinstance(cause, ssl.SSLError):
+    if isinstance(cause, ssl.SSLError) and not isinstance(cause, _ENDED):
         details["reason"] = "registry_tls"
         return errors.FailedPrecondition(f"{where}: {_tls_words(cause)}", details=details)
     if isinstance(error, exceptions.NameResolutionError):

@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,25 @@ def test_tls_to_a_registry_with_plain_http_names_the_remedy(
     hosts = describe(tmp_path, server.host, f'server = "https://{server.host}"\n')
     with pytest.raises(errors.FailedPrecondition, match="does not speak TLS"):
         client(hosts_dir=hosts).resolve(reference(server.host, "a/b"))
+
+
+def test_a_connection_that_ends_in_the_handshake_is_a_broken_one(client: MakeClient, tmp_path: Path) -> None:
+    """As when a load balancer restarts: another attempt may succeed, other than after a refusal by TLS."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        listener.settimeout(30)
+
+        def hang_up() -> None:
+            near, _ = listener.accept()
+            with near:
+                near.recv(1 << 16)
+
+        done = pool.submit(hang_up)
+        host = f"127.0.0.1:{listener.getsockname()[1]}"
+        hosts = describe(tmp_path, host, f'server = "https://{host}"\n')
+        with pytest.raises(errors.Unavailable) as caught:
+            client(hosts_dir=hosts, policy=Policy(attempts=1)).resolve(reference(host, "a/b"))
+        done.result(30)
+    assert caught.value.retryable
 
 
 def test_the_certificate_stays_with_its_host(authority: Authority, client: MakeClient, tmp_path: Path) -> None:
