@@ -29,7 +29,7 @@ class Backend(ABC):
         name: what requests call it; a directory of this name holds its snapshots.
         copies: `prepare` of an active snapshot takes as long as its parent is large, so it must not run in the loop.
         rebases: a snapshot prepared without a parent may be committed on top of one.
-        restores: `numbers` and `restore` work, so that what was lost is found and made anew.
+        restores: `intact` and `restore` work, so that what was lost is found and made anew.
         maps_ids: `prepare` and `mounts` take mappings of ids; others never get any.
     """
 
@@ -88,6 +88,10 @@ class Backend(ABC):
     def numbers(self) -> list[int]:
         """The numbers that have a directory, for who looks for those without a name; none when it cannot be told."""
         return []
+
+    def intact(self) -> list[int]:
+        """The numbers of which a committed snapshot has its files, for who looks for what is lost."""
+        return self.numbers()
 
     def restore(self, number: int, lost: int) -> None:
         """Make the directory of a snapshot that was written anew that of the one that lost its own. Atomic.

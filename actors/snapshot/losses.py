@@ -31,7 +31,7 @@ class Losses:
             backend: the snapshotter.
             named: read before; a directory is there before its snapshot is committed.
         """
-        lost = set(named.committed).difference(backend.numbers()) if backend.restores else set()
+        lost = set(named.committed).difference(backend.intact()) if backend.restores else set()
         if lost:
             log.warning(
                 "%d committed snapshots of snapshotter '%s' have lost their directories; unpack their images again",

@@ -100,8 +100,8 @@ class Erofs(Overlayfs):
                 self._mounts.hide(self.layer(number))
         return super().cleanup(known, highest)
 
-    def numbers(self) -> list[int]:
-        """See `Backend.numbers`. Of those with an image: one that is gone or cut off does not count."""
+    def intact(self) -> list[int]:
+        """See `Backend.intact`. An image that is gone or cut off does not count."""
         return [number for number in self.directories.numbers() if _is_whole(self.image(number))]
 
     def restore(self, number: int, lost: int) -> None:

@@ -172,19 +172,28 @@ def test_a_snapshot_whose_image_is_cut_off_is_lost_and_can_be_made_again(shm: st
     backend = Erofs(shm)
     for number in (1, 2, 3):
         committed(backend, number, f"file-{number}")
-    assert backend.numbers() == [1, 2, 3]
+    assert backend.intact() == [1, 2, 3]
     os.truncate(backend.image(1), 0)
     os.unlink(backend.image(2))
-    assert backend.numbers() == [3]
+    assert backend.intact() == [3]
+    assert backend.numbers() == [1, 2, 3]
     for number, lost in ((4, 1), (5, 2)):
         committed(backend, number, f"again-{lost}")
         backend.restore(number, lost)
-    assert backend.numbers() == [1, 2, 3]
+    assert backend.intact() == [1, 2, 3]
     backend.prepare(6, [2, 1], Kind.VIEW)
     assert (os.listdir(backend.layer(1)), os.listdir(backend.layer(2))) == (["again-1"], ["again-2"])
     committed(backend, 7, "other")
     with pytest.raises(FileExistsError):
         backend.restore(7, 3)
+    backend.close()
+
+
+def test_the_directory_of_an_active_snapshot_counts_for_who_looks_for_orphans(shm: str) -> None:
+    backend = Erofs(shm)
+    committed(backend, 1, "file")
+    backend.prepare(2, [], Kind.ACTIVE)
+    assert (backend.numbers(), backend.intact()) == ([1, 2], [1])
     backend.close()
 
 
