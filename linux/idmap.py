@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from linux.syscall import check, libc, syscall
+from linux import mountattr
+from linux.mount import MNT_DETACH, umount
+from linux.namespaces import CLONE_NEWUSER
+from linux.syscall import libc, syscall
 
 NOBODY = 65534
 
 _AT_FDCWD = -100
-_AT_EMPTY_PATH = 0x1000
 _AT_RECURSIVE = 0x8000
 _OPEN_TREE_CLONE = 1
 _MOVE_MOUNT_F_EMPTY_PATH = 4
-_MOUNT_ATTR_IDMAP = 0x100000
-_CLONE_NEWUSER = 0x10000000
 _RANGES_MAX = 340
 """The kernel's limit (user_namespaces(7))."""
 _ID_MAX = (1 << 32) - 2
@@ -36,17 +38,9 @@ class Range(NamedTuple):
     size: int
 
 
-class _MountAttr(ctypes.Structure):
-    _fields_ = (
-        ("attr_set", ctypes.c_uint64),
-        ("attr_clr", ctypes.c_uint64),
-        ("propagation", ctypes.c_uint64),
-        ("userns_fd", ctypes.c_uint64),
-    )
-
-
+@functools.lru_cache(maxsize=8)
 def parse(text: str) -> tuple[Range, ...]:
-    """Read a mapping; raises `ValueError` that tells what is wrong with it. Pure."""
+    """Read a mapping; raises `ValueError` that tells what is wrong with it. Pure; asked for each file of a copy."""
     ranges = []
     for part in text.split(","):
         numbers = part.split(":")
@@ -99,6 +93,8 @@ def user_namespace(uids: Sequence[Range], gids: Sequence[Range]) -> Iterator[int
                 file.write("".join(f"{one.inside} {one.outside} {one.size}\n" for one in ranges).encode())
         fd = os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     finally:
+        # Closing its pipe may not be enough: a child that another thread forked just now has the other end, too.
+        os.kill(child, signal.SIGKILL)
         os.close(down)
         os.close(up)
         os.waitpid(child, 0)
@@ -112,7 +108,7 @@ def _hold_namespace(up: int, down: int, others: int) -> None:
     """The child's life: make the namespace, say so, and end when the other side is closed."""
     try:
         os.close(others)
-        code = 0 if libc.unshare(_CLONE_NEWUSER) == 0 else ctypes.get_errno()
+        code = 0 if libc.unshare(CLONE_NEWUSER) == 0 else ctypes.get_errno()
         os.write(up, code.to_bytes(4, "little"))
         os.read(down, 1)
     finally:
@@ -128,9 +124,7 @@ def clone(path: str, userns: int, *, recursive: bool = False) -> int:
     more = _AT_RECURSIVE if recursive else 0
     fd = syscall("open_tree", _AT_FDCWD, os.fsencode(path), _OPEN_TREE_CLONE | os.O_CLOEXEC | more, path=path)
     try:
-        attributes = _MountAttr(attr_set=_MOUNT_ATTR_IDMAP, userns_fd=userns)
-        size = ctypes.sizeof(attributes)
-        syscall("mount_setattr", fd, b"", _AT_EMPTY_PATH | more, ctypes.byref(attributes), size, path=path)
+        mountattr.map_ids(fd, userns, path=path, recursive=recursive)
     except BaseException:
         os.close(fd)
         raise
@@ -168,10 +162,6 @@ def shown(directories: Sequence[str], userns: int, *, attached: bool) -> Iterato
                 os.mkdir(path, 0o700)
                 stack.callback(os.rmdir, path)
                 attach(tree, path)
-                stack.callback(_detach, path)
+                stack.callback(umount, path, MNT_DETACH)
             paths.append(path)
         yield paths
-
-
-def _detach(path: str) -> None:
-    check(libc.umount2(os.fsencode(path), 2), path)

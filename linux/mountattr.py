@@ -1,4 +1,4 @@
-"""Attributes of mounts that are there: mount_setattr(2)."""
+"""Attributes of mounts: mount_setattr(2)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import os
 from linux.syscall import syscall
 
 _AT_FDCWD = -100
+_AT_EMPTY_PATH = 0x1000
 _AT_RECURSIVE = 0x8000
 
 RDONLY = 1
 NOSUID = 2
 NODEV = 4
 NOEXEC = 8
+_IDMAP = 0x100000
 
 
 class _MountAttr(ctypes.Structure):
@@ -35,3 +37,20 @@ def change(path: str, *, add: int = 0, remove: int = 0, recursive: bool = False)
     flags = _AT_RECURSIVE if recursive else 0
     size = ctypes.sizeof(attributes)
     syscall("mount_setattr", _AT_FDCWD, os.fsencode(path), flags, ctypes.byref(attributes), size, path=path)
+
+
+def map_ids(tree: int, userns: int, *, path: str, recursive: bool = False) -> None:
+    """Have a mount that is nowhere in the tree yet show its files as a user namespace maps their owners.
+
+    Args:
+        tree: descriptor of the mount.
+        userns: descriptor of the namespace.
+        path: what the mount shows, for errors.
+        recursive: those below it, too.
+
+    Raises:
+        OSError: EINVAL where the file system (or the kernel) cannot, ENOSYS before Linux 5.12.
+    """
+    attributes = _MountAttr(attr_set=_IDMAP, userns_fd=userns)
+    flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
+    syscall("mount_setattr", tree, b"", flags, ctypes.byref(attributes), ctypes.sizeof(attributes), path=path)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -50,6 +52,24 @@ def test_a_namespace_is_made_and_no_process_stays() -> None:
         assert os.readlink(f"/proc/self/fd/{fd}").startswith("user:[")
         assert os.readlink(f"/proc/self/fd/{fd}") != os.readlink("/proc/self/ns/user")
     assert procfs.children(os.getpid()) == before
+
+
+def test_two_threads_make_namespaces_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    fork, both = os.fork, threading.Barrier(2)
+
+    def fork_together() -> int:
+        # Each child gets the other one's pipes.
+        both.wait(10)
+        return fork()
+
+    def make() -> str:
+        with idmap.user_namespace(idmap.parse("0:100000:10"), idmap.parse("0:200000:10")) as fd:
+            return os.readlink(f"/proc/self/fd/{fd}")
+
+    monkeypatch.setattr(os, "fork", fork_together)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = [made.result(10) for made in [pool.submit(make) for _ in range(2)]]
+    assert one != other
 
 
 @pytest.fixture
