@@ -71,7 +71,7 @@ async def finish(runtime: Runtime, entry: Entry) -> None:
     await _end(runtime, entry)
     contents = await runtime.worker.blocking(journal.read_journal, entry.path)
     missing = []
-    if not any(record.topic == "/tasks/delete" for record in contents.records):
+    if not contents.has_deletion:
         exit_ = entry.exit_of(entry.processes[""])
         event = {
             "container_id": entry.id,

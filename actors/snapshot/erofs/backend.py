@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 from collections.abc import Collection, Sequence
 
@@ -29,6 +30,8 @@ from linux import mount
 from wharfie import failpoint
 from wharfie.errors import DataLoss, FailedPrecondition
 from wharfie.types.snapshots import Kind, Usage
+
+log = logging.getLogger("snapshot")
 
 _PLACE = "layer"
 _BLOCK_UNIT_BYTES = 512
@@ -129,8 +132,10 @@ class Erofs(Overlayfs):
             raise FailedPrecondition(f"image '{image}' cannot be mounted: {reason}") from None
         # It has children, so it is committed, and nobody needs any more what its image was made from.
         for name in (self.files(number), f"{self.directories.path(number)}/work"):
-            with contextlib.suppress(OSError):
+            try:
                 remove_tree(name)
+            except OSError as error:
+                log.warning("directory '%s' is needed no more and cannot be deleted: %s", name, error)
 
     def _write_image(self, upper: str, number: int) -> None:
         import uuid

@@ -56,11 +56,6 @@ class Image:
         self._queue_end = 0
         self._serial = 0
 
-    @property
-    def inodes(self) -> int:
-        """How many there are, the root not counted."""
-        return self._serial
-
     def serial(self) -> int:
         """The number of one more inode."""
         self._serial += 1

@@ -6,7 +6,6 @@ is changed meanwhile is seen before or after; no symbolic link is followed.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
@@ -190,6 +189,10 @@ def _xattrs(path: bytes, *, follow: bool) -> dict[bytes, bytes]:
     for name in os.listxattr(path, follow_symlinks=follow):
         if name.startswith(_OVERLAY) and name.rpartition(".")[2] in _PLACES:
             continue
-        with contextlib.suppress(OSError):
+        try:
             found[os.fsencode(name)] = os.getxattr(path, name, follow_symlinks=follow)
+        except OSError as error:
+            # Removed meanwhile, or listed by a file system that does not tell it.
+            if error.errno not in (errno.ENODATA, errno.EOPNOTSUPP):
+                raise
     return found
