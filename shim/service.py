@@ -164,6 +164,8 @@ class Service:
         self._forget(container)
         if self._farewell is not None and self._is_tidy():
             self._end(self._farewell)
+        elif not self._door.connections:
+            self._on_empty()
 
     def _is_tidy(self) -> bool:
         return all(container.is_tidy for container in self._containers.values())

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 
 import pytest
 
 from linux import procfs, unixsocket
 from shim.journal import read_journal
 from shim.protocol import VERSION, Ack, Kill, Pid, Target, encode
+from shim.service import LONELY_S
 from tests.support.shim import ShimHarness, ShimRefused
 from tests.support.wait import until
 
@@ -112,6 +114,30 @@ def test_a_deserted_shim_without_a_living_container_ends_and_leaves_its_journal(
     contents = read_journal(shim.bundle_path(container))
     assert contents.has_deletion
     assert len(contents.unacknowledged) == 4
+
+
+def test_a_shim_that_is_deserted_while_the_runtime_tidies_up_ends_when_that_is_done(shim: ShimHarness) -> None:
+    shim.client.is_acking = False
+    container = shim.run("sleep", "1000")
+    began = time.monotonic()
+    # Another file beside the state has it left to the runtime, which waits for a reader of its log.
+    with open(f"{shim.directory}/runc/{container}/other", "w"):
+        pass
+    log = f"{shim.bundle_path(container)}/log.json"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(log)
+    os.mkfifo(log)
+    shim.kill(container)
+    shim.wait(container)
+    shim.delete(container)
+    shim.client.close()
+    # What looks for lonely shims from their start on has looked.
+    until(lambda: time.monotonic() > began + 2 * LONELY_S)
+    reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert shim.wait_shim() == 0
+    finally:
+        os.close(reader)
 
 
 def test_a_shim_without_containers_shuts_down(shim: ShimHarness) -> None:
