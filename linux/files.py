@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from collections.abc import Iterator
 
 from linux.syscall import check, libc
 
@@ -49,6 +50,28 @@ def is_in_memory(path: str) -> bool:
     buffer = ctypes.create_string_buffer(_STATFS_BYTES)
     check(libc.statfs(os.fsencode(path), buffer))
     return ctypes.c_long.from_buffer(buffer).value == _TMPFS_MAGIC
+
+
+def data_ranges(fd: int, size: int) -> Iterator[tuple[int, int]]:
+    """Begin and end of what is no hole in the first `size` bytes of a file; all, where the file system cannot tell.
+
+    Source: lseek(2).
+    """
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(fd, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # a hole to the end
+                return
+            if error.errno != errno.EINVAL:
+                raise
+            yield end, size
+            return
+        if start >= size:
+            return
+        end = min(os.lseek(fd, start, os.SEEK_HOLE), size)
+        yield start, end
 
 
 def copy_range(source_fd: int, target_fd: int, *, size: int, source_offset: int = 0, target_offset: int = 0) -> int:

@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Callable
 
-from linux.files import copy_range
+from linux.files import copy_range, data_ranges
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_SOURCE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -177,18 +177,6 @@ def _capability_of(value: bytes, root: int) -> bytes:
 
 def _copy_data(source: int, target: int, status: os.stat_result) -> None:
     """Copy what is data and leave out what is a hole."""
-    size = status.st_size
-    os.ftruncate(target, size)
-    offset = 0
-    while offset < size:
-        try:
-            offset = os.lseek(source, offset, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-            return  # a hole to the end
-        end = os.lseek(source, offset, os.SEEK_HOLE)
-        copied = copy_range(source, target, size=end - offset, source_offset=offset, target_offset=offset)
-        if copied == 0:
-            return  # truncated meanwhile
-        offset += copied
+    os.ftruncate(target, status.st_size)
+    for start, end in data_ranges(source, status.st_size):
+        copy_range(source, target, size=end - start, source_offset=start, target_offset=start)

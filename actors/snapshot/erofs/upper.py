@@ -9,13 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
 
 from actors.snapshot.erofs import attributes
 from actors.snapshot.erofs.finishing import finish
 from actors.snapshot.erofs.image import Image
 from actors.snapshot.erofs.layout import FileType, Inode, device_number
 from actors.snapshot.erofs.tree import Directory, Leaf, Tree, leaf, nid_of
+from linux.files import data_ranges
 from linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 
 _OVERLAY = ("trusted.overlay.", "user.overlay.")
@@ -54,31 +54,11 @@ class _FileData:
         self._size = size
 
     def pieces(self, size: int, image: Image, offset: int) -> None:
-        for start, end in _stretches(self._fd, size):
+        for start, end in data_ranges(self._fd, size):
             image.copy(self._fd, start, end - start, offset + start)
 
     def tail(self, size: int) -> bytes:
         return os.pread(self._fd, size, self._size - size).ljust(size, b"\0")
-
-
-def _stretches(fd: int, size: int) -> Iterator[tuple[int, int]]:
-    """Begin and end of what is no hole in the first `size` bytes."""
-    end = 0
-    while end < size:
-        try:
-            start = os.lseek(fd, end, os.SEEK_DATA)
-        except OSError as error:
-            # No data behind this, or a file system that cannot tell.
-            if error.errno == errno.ENXIO:
-                return
-            if error.errno != errno.EINVAL:
-                raise
-            yield end, size
-            return
-        if start >= size:
-            return
-        end = min(os.lseek(fd, start, os.SEEK_HOLE), size)
-        yield start, end
 
 
 class _Walk:

@@ -67,3 +67,16 @@ def test_files_of_proc_that_claim_to_be_empty_are_copied_too(shm: str) -> None:
 def test_only_tmpfs_is_in_memory() -> None:
     assert files.is_in_memory("/dev/shm")
     assert not files.is_in_memory("/proc")
+
+
+def test_what_is_no_hole_is_told(shm: str) -> None:
+    with open(f"{shm}/sparse", "wb") as file:
+        file.write(b"begin")
+        file.seek(1 << 20)
+        file.write(b"middle")
+        file.truncate(1 << 30)
+    with open(f"{shm}/sparse", "rb") as file:
+        found = list(files.data_ranges(file.fileno(), 1 << 30))
+        assert [start for start, _ in found] == [0, 1 << 20]
+        assert all(end - start <= 1 << 16 for start, end in found)
+        assert list(files.data_ranges(file.fileno(), 3)) == [(0, 3)]
