@@ -105,3 +105,12 @@ def test_a_file_system_that_overlay_cannot_write_to_is_skipped_with_the_reason(r
 def test_a_root_that_cannot_be_quoted_is_skipped_with_the_reason(root: str, name: str) -> None:
     with pytest.raises(SkipPlugin, match="in its name"):
         Overlayfs(f"{root}/{name}")
+
+
+def test_what_a_killed_process_had_mounted_for_a_moment_is_unmounted_by_the_next_one(root: str) -> None:
+    Overlayfs(root)
+    left = f"{root}/new-trial-1/merged"
+    os.makedirs(left)
+    mount.mount("left", left, fstype="tmpfs")
+    Overlayfs(root)
+    assert not mount.is_mountpoint(left)
