@@ -20,6 +20,7 @@ import os
 from collections.abc import Callable, Collection
 
 from actors.snapshot.removal import remove_tree
+from linux import mount
 from linux.files import rename
 from wharfie import failpoint
 
@@ -43,6 +44,11 @@ class Directories:
         self._serial = itertools.count()
         os.makedirs(root, mode=0o700, exist_ok=True)
         for name in os.listdir(root):
+            if name.startswith((_BUILDING, _REMOVED)):
+                # Something is mounted there for a moment, to try it or to copy from it: this is where that ends when
+                # its process is killed meanwhile.
+                for mounted in mount.unmount_beneath(f"{root}/{name}", flags=mount.MNT_DETACH):
+                    log.warning("unmounted '%s', left by a process that was killed", mounted)
             if name.startswith(_BUILDING):
                 self._put_away(name)
 

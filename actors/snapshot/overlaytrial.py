@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import logging
 import os
 import threading
@@ -26,14 +25,9 @@ def quoted(directory: str) -> str:
 def kernel_options(root: str) -> list[str]:
     """Try overlay on this directory, and tell the options that every mount needs in this kernel.
 
-    What an earlier process had mounted for a moment when it was killed is unmounted first.
-
     Raises:
         SkipPlugin: with what the kernel said.
     """
-    for unfinished in glob.glob(f"{glob.escape(root)}/new-*"):
-        for place in mount.unmount_beneath(unfinished, flags=mount.MNT_DETACH):
-            log.warning("unmounted '%s', which a process that was killed had left", place)
     options = ["userxattr"] if in_user_namespace() else []
     _try_mount(root, options)
     # Asked after the try, which loads the module. With an index, layers that were copied or moved are refused as stale.

@@ -9,7 +9,7 @@ import pytest
 
 from actors.plugins.context import SkipPlugin
 from actors.snapshot.overlayfs import Overlayfs
-from linux import mount
+from linux import mount, mountinfo
 from wharfie.errors import DataLoss
 from wharfie.types.base import Mount
 from wharfie.types.snapshots import Kind
@@ -113,4 +113,4 @@ def test_what_a_killed_process_had_mounted_for_a_moment_is_unmounted_by_the_next
     os.makedirs(left)
     mount.mount("left", left, fstype="tmpfs")
     Overlayfs(root)
-    assert not mount.is_mountpoint(left)
+    assert not mountinfo.beneath(mountinfo.read(), root)
