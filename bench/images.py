@@ -103,7 +103,7 @@ def _forget(ours: Wharfied, theirs: Containerd) -> None:
 
 def _chain(client: object) -> str:
     import wharfie
-    from wharfie._sync.containers import chain_id
+    from wharfie.oci.chains import chain_id
 
     assert isinstance(client, wharfie.Client)
     config = client.images.config("bench:latest")

@@ -24,7 +24,7 @@ from wharfie.errors import FailedPrecondition, InvalidArgument, NotFound
 from wharfie.identifiers import check_count, check_labels, check_name
 from wharfie.oci import descriptor as oci
 from wharfie.oci import platforms
-from wharfie.oci.chains import chain_ids
+from wharfie.oci.chains import chain_id
 from wharfie.oci.image_config import decode_image_config
 from wharfie.oci.manifest import Manifest
 from wharfie.types import containers, diff, images, snapshots
@@ -152,7 +152,7 @@ class Committer:
             namespace, image.target, name=name, platform=platforms.parse("")
         )
         diff_ids = check_diff_ids(decode_image_config(data), manifest=image.target.digest, layers=len(manifest.layers))
-        if (chain_ids(diff_ids)[-1] if diff_ids else "") != snapshot.parent:
+        if chain_id(diff_ids) != snapshot.parent:
             raise FailedPrecondition(
                 f"image '{name}' is not the one that container '{container.id}' was made from;"
                 " give that one the name again",

@@ -19,10 +19,7 @@ from actors.worker import Worker
 from wharfie.errors import AlreadyExists, NotFound
 from wharfie.types import leases
 from wharfie.types.base import Empty
-from wharfie.types.leases import Lease
-
-EXPIRE = "containerd.io/gc.expire"
-"""The label that says when a lease goes by itself."""
+from wharfie.types.leases import EXPIRE_LABEL, Lease
 
 LIFETIME = dt.timedelta(hours=24)
 
@@ -95,7 +92,7 @@ async def hold(worker: Worker, namespace: str, lease: str, type_: str, resource:
 
 
 def expiry() -> str:
-    """The value of `EXPIRE` for a lease that is needed from now on: in `LIFETIME`."""
+    """The value of `EXPIRE_LABEL` for a lease that is needed from now on: in `LIFETIME`."""
     return (dt.datetime.now(dt.UTC) + LIFETIME).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
@@ -105,7 +102,7 @@ def _name(call: Call, attempt: str) -> str:
 
 
 async def _make(worker: Worker, namespace: str, name: str, attempt: str) -> Lease:
-    create = leases.Create(id=name, labels={EXPIRE: expiry()})
+    create = leases.Create(id=name, labels={EXPIRE_LABEL: expiry()})
     try:
         return await worker.call(
             "leases.create", create, Lease, namespace=namespace, key=f"{attempt}/create", timeout_s=None

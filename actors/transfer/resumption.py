@@ -11,14 +11,14 @@ import hashlib
 import uuid
 
 from actors.transfer.arrival import ref_of
-from actors.transfer.leasing import EXPIRE, expiry, hold
+from actors.transfer.leasing import expiry, hold
 from actors.worker import Worker
 from wharfie.errors import AlreadyExists, NotFound
 from wharfie.reference import Reference
 from wharfie.types import leases
 from wharfie.types.base import Empty
+from wharfie.types.leases import EXPIRE_LABEL, FLAT_LABEL
 
-FLAT = "containerd.io/gc.flat"
 PREFIX = "pull-"
 """How the id of such a lease begins."""
 
@@ -57,7 +57,7 @@ class Resumption:
 
     async def _make(self) -> None:
         until = expiry()
-        labels = {EXPIRE: until, FLAT: "true", OF: self._reference.name}
+        labels = {EXPIRE_LABEL: until, FLAT_LABEL: "true", OF: self._reference.name}
         try:
             create = leases.Create(id=self._id, labels=labels)
             await self._worker.call(
@@ -65,7 +65,7 @@ class Resumption:
             )
         except AlreadyExists:
             # Left by an earlier attempt: a day from now on.
-            update = leases.Update(id=self._id, labels={EXPIRE: until}, mask=[f"labels.{EXPIRE}"])
+            update = leases.Update(id=self._id, labels={EXPIRE_LABEL: until}, mask=[f"labels.{EXPIRE_LABEL}"])
             with contextlib.suppress(NotFound):
                 await self._worker.call(
                     "leases.update", update, leases.Lease, namespace=self._namespace, key=f"{self._key}/update"

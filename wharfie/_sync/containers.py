@@ -17,6 +17,7 @@ from wharfie._sync.images import Images
 from wharfie._sync.snapshots import Snapshots
 from wharfie._sync.streams import Streams
 from wharfie._sync.tasks import Task, Tasks
+from wharfie.oci.chains import chain_id
 from wharfie.oci.image_config import ImageConfig
 from wharfie.options import RunOptions, spec_options
 from wharfie.types import containers as t
@@ -37,20 +38,6 @@ class Completed(msgspec.Struct, frozen=True, kw_only=True):
 def new_id() -> str:
     """A random container id, 64 hexadecimal digits as containerd's users expect."""
     return os.urandom(32).hex()
-
-
-def chain_id(diff_ids: Sequence[str]) -> str:
-    """The name of the snapshot of an image's layers (OCI image-spec, config.md, "Layer ChainID"); empty without
-    layers.
-    """
-    if len(diff_ids) < 2:
-        return "".join(diff_ids)
-    import hashlib
-
-    chain = ""
-    for diff_id in diff_ids:
-        chain = diff_id if not chain else f"sha256:{hashlib.sha256(f'{chain} {diff_id}'.encode()).hexdigest()}"
-    return chain
 
 
 class Container:

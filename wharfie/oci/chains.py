@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 
@@ -11,6 +10,11 @@ def chain_ids(diff_ids: Sequence[str]) -> list[str]:
 
     The first is the diff id itself; each further one is the digest of the one below, a blank and its own diff id.
     """
+    if len(diff_ids) < 2:
+        return [*diff_ids]
+    # Not for one layer: it loads OpenSSL, and a command that runs a container waits for it.
+    import hashlib
+
     found: list[str] = []
     for diff_id in diff_ids:
         if found:
@@ -18,3 +22,8 @@ def chain_ids(diff_ids: Sequence[str]) -> list[str]:
         else:
             found.append(diff_id)
     return found
+
+
+def chain_id(diff_ids: Sequence[str]) -> str:
+    """The chain id of all layers: the name of the snapshot that a container's is prepared on; empty without layers."""
+    return chain_ids(diff_ids)[-1] if diff_ids else ""
